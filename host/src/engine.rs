@@ -1,0 +1,205 @@
+//! The engines: one that runs guests from a pool, one on demand for what does not fit it or where the address space is
+//! too small; both load the same artifacts. Beside them where artifacts come from: the deployed package, the private
+//! cache, the compiler. Knows nothing of events.
+
+pub mod artifact;
+#[cfg(feature = "compile")]
+pub mod compile;
+pub mod key;
+mod native;
+pub(crate) mod settings;
+mod ticker;
+
+use crate::component::Component;
+use crate::error::{Code, Fault};
+use artifact::{Artifact, ArtifactError, Statement, TrustedFolder};
+use key::{Baseline, EngineKey};
+use wasmtime::Engine;
+
+pub(crate) use ticker::{Running, Ticker};
+
+/// Both engines and the clock that interrupts guests. One per process.
+#[derive(Debug)]
+pub struct Engines {
+    pooling: Option<Engine>,
+    on_demand: Engine,
+    ticker: Ticker,
+}
+
+/// Native code ready to be linked.
+pub(crate) struct Loaded {
+    pub(crate) engine: Engine,
+    pub(crate) component: wasmtime::component::Component,
+}
+
+/// Why the engines can't start, or don't load an artifact.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// Not even the on-demand engine starts.
+    #[error("the WebAssembly engine cannot start: {0}")]
+    Start(String),
+    /// No thread for the clock.
+    #[error("the thread that interrupts guests cannot start")]
+    Ticker(#[source] std::io::Error),
+    /// The artifact fits neither engine.
+    #[error("the artifact does not load: {0}")]
+    Load(String),
+}
+
+impl Fault for EngineError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Start(_) | Self::Ticker(_) => Code::HostSetup,
+            Self::Load(_) => Code::ArtifactRefused,
+        }
+    }
+}
+
+impl Engines {
+    /// Starts engines for `concurrency` events at once.
+    ///
+    /// # Errors
+    /// [`EngineError::Start`] or [`EngineError::Ticker`].
+    pub fn start(concurrency: u32) -> Result<Self, EngineError> {
+        // The pool reserves 4 GiB of addresses for each memory. Containers and small processors may not have them:
+        // then every guest runs on demand, slower to start, and otherwise the same.
+        let pooling = Engine::new(&settings::pooling(concurrency)).ok();
+        let on_demand = Engine::new(&settings::on_demand()).map_err(|error| EngineError::Start(format!("{error:#}")))?;
+        let clocked = pooling.iter().chain([&on_demand]).map(Engine::weak).collect();
+        let ticker = Ticker::start(clocked).map_err(EngineError::Ticker)?;
+        Ok(Self { pooling, on_demand, ticker })
+    }
+
+    /// Whether guests that fit it run from the pool.
+    pub fn has_pool(&self) -> bool {
+        self.pooling.is_some()
+    }
+
+    pub(crate) fn ticker(&self) -> &Ticker {
+        &self.ticker
+    }
+
+    /// Maps an artifact for the pool, or on demand where it does not fit a place of the pool.
+    pub(crate) fn load(&self, artifact: &Artifact) -> Result<Loaded, EngineError> {
+        if let Some(engine) = &self.pooling
+            && let Ok(component) = native::map(engine, artifact)
+        {
+            return Ok(Loaded { engine: engine.clone(), component });
+        }
+        let component =
+            native::map(&self.on_demand, artifact).map_err(|error| EngineError::Load(format!("{error:#}")))?;
+        Ok(Loaded { engine: self.on_demand.clone(), component })
+    }
+}
+
+/// Where an artifact came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// It lay in the deployed package.
+    Package,
+    /// It lay in the private cache.
+    Cache,
+    /// It was compiled just now.
+    Compiled,
+}
+
+/// The places that artifacts come from, asked in this order.
+#[derive(Debug, Default)]
+pub struct Artifacts {
+    /// The folder this program was deployed in.
+    pub package: Option<TrustedFolder>,
+    /// This user's own cache.
+    pub cache: Option<TrustedFolder>,
+    /// What makes them; none in a host without one.
+    #[cfg(feature = "compile")]
+    pub compiler: Option<compile::Compiler>,
+}
+
+/// Why there is no artifact.
+#[derive(Debug, thiserror::Error)]
+pub enum ObtainError {
+    /// One was found and refused, or a folder failed.
+    #[error("{0}")]
+    Artifact(ArtifactError),
+    /// It could not be compiled.
+    #[cfg(feature = "compile")]
+    #[error("{0}")]
+    Compile(compile::CompileError),
+    /// None was found, and nothing here compiles.
+    #[error("there is no artifact of {component} for the engine {engine}, and this host has no compiler")]
+    Missing {
+        /// The component's digest.
+        component: crate::component::Digest,
+        /// The engine's key.
+        engine: EngineKey,
+    },
+}
+
+impl Fault for ObtainError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Artifact(error) => error.code(),
+            #[cfg(feature = "compile")]
+            Self::Compile(error) => error.code(),
+            Self::Missing { .. } => Code::ArtifactMissing,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Artifact(error) => error.hint(),
+            #[cfg(feature = "compile")]
+            Self::Compile(error) => error.hint(),
+            Self::Missing { .. } => None,
+        }
+    }
+}
+
+impl Artifacts {
+    /// Finds or makes the artifact of a component for this machine.
+    ///
+    /// # Errors
+    /// [`ObtainError`]. A damaged file of the cache is no error: it is made again.
+    pub async fn obtain(&self, component: &Component) -> Result<(Artifact, Origin), ObtainError> {
+        let baseline = Baseline::of_this_machine();
+        let engine = EngineKey::new(baseline);
+        if let Some(package) = &self.package
+            && let Some(artifact) = package.find(component.digest(), &engine).map_err(ObtainError::Artifact)?
+        {
+            return Ok((artifact, Origin::Package));
+        }
+        if let Some(artifact) = self.cached(component, &engine)? {
+            return Ok((artifact, Origin::Cache));
+        }
+        self.compile(component, baseline).await
+    }
+
+    fn cached(&self, component: &Component, engine: &EngineKey) -> Result<Option<Artifact>, ObtainError> {
+        let Some(cache) = &self.cache else { return Ok(None) };
+        match cache.find(component.digest(), engine) {
+            Ok(found) => Ok(found),
+            Err(ArtifactError::Refused { .. }) => Ok(None),
+            Err(error) => Err(ObtainError::Artifact(error)),
+        }
+    }
+
+    #[cfg(feature = "compile")]
+    async fn compile(&self, component: &Component, baseline: Baseline) -> Result<(Artifact, Origin), ObtainError> {
+        let engine = EngineKey::new(baseline);
+        let (Some(compiler), Some(cache)) = (&self.compiler, &self.cache) else {
+            return Err(ObtainError::Missing { component: component.digest(), engine });
+        };
+        let code = compiler.compile(component, baseline).await.map_err(ObtainError::Compile)?;
+        let statement = Statement::new(component.digest(), engine, &code);
+        cache.keep(&code, &statement).map_err(ObtainError::Artifact)?;
+        let artifact = cache.find(statement.component, &statement.engine).map_err(ObtainError::Artifact)?;
+        artifact
+            .map(|artifact| (artifact, Origin::Compiled))
+            .ok_or(ObtainError::Missing { component: statement.component, engine: statement.engine })
+    }
+
+    #[cfg(not(feature = "compile"))]
+    async fn compile(&self, component: &Component, baseline: Baseline) -> Result<(Artifact, Origin), ObtainError> {
+        Err(ObtainError::Missing { component: component.digest(), engine: EngineKey::new(baseline) })
+    }
+}

@@ -1,0 +1,279 @@
+//! Native code with a proven origin: a `.cwasm` and the statement beside it, read from a folder that nobody else can
+//! write. The statement names component, engine, digest and size; what differs is refused.
+
+use super::key::EngineKey;
+use crate::component::Digest;
+use crate::error::{Code, Fault};
+use rustix::fs::{MemfdFlags, SealFlags};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// What is said of an artifact: it belongs to this component and this engine, and has this digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Statement {
+    /// The component it was compiled from.
+    pub component: Digest,
+    /// The engine it was compiled for.
+    pub engine: EngineKey,
+    /// The digest of the native code.
+    pub artifact: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+impl Statement {
+    /// The statement for native code just made.
+    pub fn new(component: Digest, engine: EngineKey, code: &[u8]) -> Self {
+        let size = u64::try_from(code.len()).unwrap_or(u64::MAX);
+        Self { component, engine, artifact: Digest::of(code), size }
+    }
+}
+
+/// A folder whose artifacts may be executed, because whoever can write it could as well replace this program.
+#[derive(Debug, Clone)]
+pub struct TrustedFolder(PathBuf);
+
+/// Native code, verified, in memory that can't change any more.
+#[derive(Debug)]
+pub struct Artifact {
+    sealed: File,
+    bytes: u64,
+}
+
+/// Why native code is not loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum ArtifactError {
+    /// The folder could be written by others.
+    #[error("`{path}` cannot hold native code: expected a folder that only its owner can write, got mode {mode:o} of user {owner}")]
+    NotPrivate {
+        /// The folder.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+        /// Its owner.
+        owner: u32,
+    },
+    /// Reading or writing failed.
+    #[error("cannot {verb} `{path}`")]
+    Io {
+        /// What was tried.
+        verb: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's words.
+        source: std::io::Error,
+    },
+    /// The statement does not parse, or the bytes differ from it.
+    #[error("the artifact `{path}` is refused: {problem}")]
+    Refused {
+        /// The file.
+        path: PathBuf,
+        /// What was expected and what was found.
+        problem: String,
+    },
+}
+
+impl Fault for ArtifactError {
+    fn code(&self) -> Code {
+        match self {
+            Self::NotPrivate { .. } | Self::Io { .. } => Code::HostSetup,
+            Self::Refused { .. } => Code::ArtifactRefused,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotPrivate { path, .. } => Some(format!("`chmod 700 {}`, or name another folder with --cache", path.display())),
+            Self::Io { .. } | Self::Refused { .. } => None,
+        }
+    }
+}
+
+impl TrustedFolder {
+    /// The private cache of this user, made if need be: owned by us, written by nobody else.
+    ///
+    /// # Errors
+    /// [`ArtifactError::NotPrivate`] or [`ArtifactError::Io`].
+    pub fn private(path: &Path) -> Result<Self, ArtifactError> {
+        use std::os::unix::fs::DirBuilderExt;
+        let io = |verb, source| ArtifactError::Io { verb, path: path.to_owned(), source };
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|e| io("make the folder", e))?;
+        let metadata = std::fs::metadata(path).map_err(|e| io("look at", e))?;
+        let (mode, owner) = (metadata.mode() & 0o7777, metadata.uid());
+        if mode & 0o022 != 0 || owner != rustix::process::getuid().as_raw() {
+            return Err(ArtifactError::NotPrivate { path: path.to_owned(), mode, owner });
+        }
+        Ok(Self(path.to_owned()))
+    }
+
+    /// The folder that this program was deployed in: an artifact there came with the program, in the same package,
+    /// under the same signature. Only the Lambda front may say so, of `LAMBDA_TASK_ROOT`.
+    pub fn deployed(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+
+    /// Where the native code of a component for an engine lies.
+    pub fn code_path(&self, component: Digest, engine: &EngineKey) -> PathBuf {
+        self.0.join(format!("{component}.{engine}.cwasm"))
+    }
+
+    fn statement_path(&self, component: Digest, engine: &EngineKey) -> PathBuf {
+        self.0.join(format!("{component}.{engine}.json"))
+    }
+
+    /// Finds the artifact of a component for an engine; none where there is none.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Refused`] when what lies there is not what its statement says.
+    pub fn find(&self, component: Digest, engine: &EngineKey) -> Result<Option<Artifact>, ArtifactError> {
+        let path = self.statement_path(component, engine);
+        let text = match std::fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(ArtifactError::Io { verb: "read", path, source }),
+        };
+        let refused = |problem: String| ArtifactError::Refused { path: path.clone(), problem };
+        let statement: Statement = serde_json::from_slice(&text).map_err(|error| refused(error.to_string()))?;
+        if statement.component != component || statement.engine != *engine {
+            return Err(refused(format!(
+                "expected a statement on {component} for {engine}, got one on {} for {}",
+                statement.component, statement.engine
+            )));
+        }
+        Artifact::open(&self.code_path(component, engine), &statement).map(Some)
+    }
+
+    /// Keeps native code just made, the statement last, each by renaming: a reader sees all of it or nothing.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Io`].
+    pub fn keep(&self, code: &[u8], statement: &Statement) -> Result<(), ArtifactError> {
+        let text = serde_json::to_vec(statement).expect("a statement has a text");
+        self.write(&self.code_path(statement.component, &statement.engine), code)?;
+        self.write(&self.statement_path(statement.component, &statement.engine), &text)
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), ArtifactError> {
+        let io = |source| ArtifactError::Io { verb: "write", path: path.to_owned(), source };
+        let mut file = tempfile::NamedTempFile::new_in(&self.0).map_err(io)?;
+        file.write_all(bytes).map_err(io)?;
+        file.persist(path).map_err(|error| io(error.error))?;
+        Ok(())
+    }
+}
+
+impl Artifact {
+    /// Copies the file into sealed memory, hashing what it copies, and compares.
+    fn open(path: &Path, statement: &Statement) -> Result<Self, ArtifactError> {
+        let io = |verb| move |source| ArtifactError::Io { verb, path: path.to_owned(), source };
+        let refused = |problem: String| ArtifactError::Refused { path: path.to_owned(), problem };
+        let mut file = File::open(path).map_err(|error| refused(format!("cannot open it: {error}")))?;
+        let mut sealed = memory_file().map_err(|error| io("make a memory file for")(error.into()))?;
+        let (bytes, digest) = copy(&mut file, &mut sealed, statement.size).map_err(io("copy"))?;
+        if bytes != statement.size || digest != statement.artifact {
+            return Err(refused(format!(
+                "expected {} bytes with digest {}, got {bytes} with {digest}",
+                statement.size, statement.artifact
+            )));
+        }
+        let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
+        rustix::fs::fcntl_add_seals(&sealed, seals).map_err(|error| io("seal the copy of")(error.into()))?;
+        Ok(Self { sealed, bytes })
+    }
+
+    /// Size in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// A path by which the sealed copy can be mapped, as long as this value lives.
+    pub(super) fn sealed_path(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}", self.sealed.as_raw_fd()))
+    }
+}
+
+fn memory_file() -> rustix::io::Result<File> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    // Kernels since 6.3 can forbid executable memory files unless asked for by name; older ones don't know the name.
+    rustix::fs::memfd_create("artifact", flags | MemfdFlags::EXEC)
+        .or_else(|_| rustix::fs::memfd_create("artifact", flags))
+        .map(File::from)
+}
+
+fn copy(from: &mut File, to: &mut File, expected: u64) -> std::io::Result<(u64, Digest)> {
+    const PIECE: usize = 256 << 10;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; PIECE];
+    let mut bytes = 0;
+    // One byte more than promised is enough to know that the promise does not hold.
+    let mut source = from.take(expected.saturating_add(1));
+    loop {
+        let count = source.read(&mut buffer)?;
+        if count == 0 {
+            return Ok((bytes, Digest::from_hasher(hasher)));
+        }
+        let piece = &buffer[..count];
+        hasher.update(piece);
+        to.write_all(piece)?;
+        bytes += u64::try_from(count).unwrap_or(u64::MAX);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::key::Baseline;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn kept(folder: &Path) -> (TrustedFolder, Statement) {
+        let trusted = TrustedFolder::deployed(folder);
+        let statement = Statement::new(Digest::of(b"wasm"), EngineKey::new(Baseline::X86_64), b"native code");
+        trusted.keep(b"native code", &statement).unwrap();
+        (trusted, statement)
+    }
+
+    #[test]
+    fn what_was_kept_is_found_again_for_that_component_and_engine_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let (trusted, statement) = kept(folder.path());
+        let found = trusted.find(statement.component, &statement.engine).unwrap().unwrap();
+        assert_eq!(found.bytes(), 11);
+        assert!(trusted.find(Digest::of(b"other"), &statement.engine).unwrap().is_none());
+        assert!(trusted.find(statement.component, &EngineKey::new(Baseline::NeoverseN1)).unwrap().is_none());
+    }
+
+    #[test]
+    fn native_code_that_differs_from_its_statement_is_refused() {
+        for other in [&b"native codE"[..], b"native cod", b"native code and more", b""] {
+            let folder = tempfile::tempdir().unwrap();
+            let (trusted, statement) = kept(folder.path());
+            std::fs::write(trusted.code_path(statement.component, &statement.engine), other).unwrap();
+            let error = trusted.find(statement.component, &statement.engine).unwrap_err();
+            assert_eq!(error.code(), Code::ArtifactRefused, "{error}");
+        }
+    }
+
+    #[test]
+    fn the_sealed_copy_cannot_be_written_any_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let (trusted, statement) = kept(folder.path());
+        let artifact = trusted.find(statement.component, &statement.engine).unwrap().unwrap();
+        assert!((&artifact.sealed).write_all(b"x").is_err());
+        assert_eq!(std::fs::read(artifact.sealed_path()).unwrap(), b"native code");
+    }
+
+    #[test]
+    fn a_folder_that_others_can_write_is_no_cache() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+        let error = TrustedFolder::private(folder.path()).unwrap_err();
+        assert!(matches!(error, ArtifactError::NotPrivate { mode: 0o777, .. }), "{error}");
+        assert!(error.hint().unwrap().contains("chmod 700"));
+    }
+}

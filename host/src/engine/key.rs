@@ -1,0 +1,78 @@
+//! What an artifact must have in common with the engine that loads it, in one string.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The full version of wasmtime. Its own header compares the major version only, so an artifact made before a security
+/// fix of the code generator would still load; the key keeps it out. A test compares this with `Cargo.lock`.
+pub const WASMTIME_VERSION: &str = "48.0.8";
+
+/// Raised with every change to `engine/settings.rs` that alters what is compiled.
+const SETTINGS_VERSION: u32 = 1;
+
+/// The processor that code is compiled for: a floor, so that an artifact runs on every machine of a fleet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Baseline {
+    /// x86-64-v3 with AVX named, which that level implies but Cranelift's preset leaves out. All of Lambda has it.
+    X86_64V3,
+    /// Any x86-64; for laptops older than 2013 and emulators.
+    X86_64,
+    /// Neoverse N1, the oldest processor behind Lambda's arm64.
+    NeoverseN1,
+}
+
+impl Baseline {
+    /// The best baseline of this machine.
+    #[cfg(target_arch = "x86_64")]
+    pub fn of_this_machine() -> Self {
+        let has_v3 = std::arch::is_x86_feature_detected!("avx2")
+            && std::arch::is_x86_feature_detected!("bmi2")
+            && std::arch::is_x86_feature_detected!("fma")
+            && std::arch::is_x86_feature_detected!("lzcnt");
+        if has_v3 { Self::X86_64V3 } else { Self::X86_64 }
+    }
+
+    /// The best baseline of this machine.
+    #[cfg(target_arch = "aarch64")]
+    pub fn of_this_machine() -> Self {
+        Self::NeoverseN1
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::X86_64V3 => "x86_64-v3",
+            Self::X86_64 => "x86_64",
+            Self::NeoverseN1 => "aarch64-n1",
+        }
+    }
+}
+
+/// The key, such as `48.0.8-s1-x86_64-v3-epoch`: engine version, settings, processor, how guests are interrupted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EngineKey(String);
+
+impl EngineKey {
+    /// The key of engines in this program for a processor.
+    pub fn new(baseline: Baseline) -> Self {
+        Self(format!("{WASMTIME_VERSION}-s{SETTINGS_VERSION}-{}-epoch", baseline.as_str()))
+    }
+}
+
+impl fmt::Display for EngineKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_names_the_wasmtime_that_is_locked() {
+        let lock = include_str!("../../../Cargo.lock");
+        let entry = format!("name = \"wasmtime\"\nversion = \"{WASMTIME_VERSION}\"\n");
+        assert!(lock.contains(&entry), "set WASMTIME_VERSION to the version in Cargo.lock");
+    }
+}

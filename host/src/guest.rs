@@ -1,0 +1,348 @@
+//! A loaded component: linked once, run in a fresh instance for each event. Knows engines and interfaces; nothing of
+//! fronts, files or where the artifact came from.
+
+mod failure;
+mod limiter;
+
+use crate::bindings::{Function, FunctionPre};
+use crate::component::Digest;
+use crate::config::Config;
+use crate::engine::artifact::Artifact;
+use crate::engine::{EngineError, Engines, Loaded, Running};
+use crate::error::{Code, Failure, Fault};
+use crate::event::{Invocation, Outcome, RESPONSE_BYTES_MAX, Usage, check_event, check_response};
+use crate::interface::config::ConfigView;
+use crate::interface::invocation::Facts;
+use crate::interface::log::EventLog;
+use crate::interface::output::Output;
+use crate::interface::{config, invocation, log};
+use crate::quantity::Bytes;
+use crate::telemetry::{Log, Scope, Source};
+use limiter::MemoryLimiter;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use wasmtime::component::{InstancePre, Linker, ResourceTable};
+use wasmtime::{Engine, Store, StoreContextMut, UpdateDeadline};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+pub use crate::interface::invocation::Identity;
+
+/// The export that makes a component a function.
+pub const HANDLER: &str = "crunchbox:function/handler@0.1.0";
+
+/// Packages whose interfaces this host offers. WASI 0.2 is offered whole; only clocks and random do anything.
+pub const OFFERED: [&str; 7] = [
+    "crunchbox:function@0.1.0",
+    "wasi:cli@0.2",
+    "wasi:clocks@0.2",
+    "wasi:filesystem@0.2",
+    "wasi:io@0.2",
+    "wasi:random@0.2",
+    "wasi:sockets@0.2",
+];
+
+/// Bytes a guest may have the host copy in one call, and in its result: the largest response, its failure beside it,
+/// and room for what interpreters pass at once.
+const HOST_CALL_BYTES_MAX: usize = 16 << 20;
+/// Resource handles, and what stands behind them. An interpreter uses some tens.
+const HANDLES_MAX: usize = 10_000;
+/// Random bytes in one call; a seed takes 32.
+const RANDOM_BYTES_MAX: u64 = 1 << 20;
+
+/// What a guest may use up.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// The longest an event may take.
+    pub time: Duration,
+    /// All memories and tables together.
+    pub memory: Bytes,
+    /// The longest response, in bytes.
+    pub response: usize,
+}
+
+impl Default for Limits {
+    /// What `crunchbox run` gives: a minute, the smallest Lambda's memory, Lambda's response limit.
+    fn default() -> Self {
+        Self { time: Duration::from_secs(60), memory: Bytes::mebi(128), response: RESPONSE_BYTES_MAX }
+    }
+}
+
+/// All that makes a guest of an artifact.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    /// What it is called and where it comes from.
+    pub identity: Identity,
+    /// The component's digest; log lines carry it.
+    pub component: Digest,
+    /// What it may use up.
+    pub limits: Limits,
+    /// What it is configured with.
+    pub config: Config,
+}
+
+/// A component, loaded and linked. Shared by all its events.
+pub struct Guest {
+    pre: FunctionPre<GuestState>,
+    identity: Arc<Identity>,
+    component: String,
+    config: Arc<Config>,
+    limits: Limits,
+}
+
+impl std::fmt::Debug for Guest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Guest").field("identity", &self.identity).field("limits", &self.limits).finish()
+    }
+}
+
+/// Why a component does not become a guest.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The artifact does not load.
+    #[error("{0}")]
+    Engine(EngineError),
+    /// There is nothing to call.
+    #[error("the component exports no handler: expected `{HANDLER}`, got {}", listed(.exports))]
+    NoHandler {
+        /// What it exports instead.
+        exports: Vec<String>,
+    },
+    /// It wants what nobody offers.
+    #[error("the component imports what this host does not offer: {}; offered are {}", listed(.imports), OFFERED.join(", "))]
+    ImportNotOffered {
+        /// Interfaces outside the offered packages.
+        imports: Vec<String>,
+    },
+    /// It names an offered interface, but has another idea of what is in it.
+    #[error("the component does not fit `crunchbox:function`: {problem}")]
+    Mismatch {
+        /// The function or type, what was expected and what was found.
+        problem: String,
+    },
+}
+
+impl Fault for LoadError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Engine(error) => error.code(),
+            Self::NoHandler { .. } | Self::ImportNotOffered { .. } | Self::Mismatch { .. } => Code::ComponentWrongWorld,
+        }
+    }
+}
+
+fn listed(names: &[String]) -> String {
+    match names {
+        [] => "nothing".to_owned(),
+        names => names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
+    }
+}
+
+/// What a component imports and exports, by name.
+#[derive(Debug, Clone)]
+pub struct Shape {
+    /// Interfaces it needs.
+    pub imports: Vec<String>,
+    /// Interfaces and functions it offers.
+    pub exports: Vec<String>,
+}
+
+impl Shape {
+    /// Reads the shape of an artifact.
+    ///
+    /// # Errors
+    /// [`EngineError::Load`].
+    pub fn of(engines: &Engines, artifact: &Artifact) -> Result<Self, EngineError> {
+        let loaded = engines.load(artifact)?;
+        Ok(Self::of_loaded(&loaded))
+    }
+
+    fn of_loaded(Loaded { engine, component }: &Loaded) -> Self {
+        let ty = component.component_type();
+        Self {
+            imports: ty.imports(engine).map(|(name, _)| name.to_owned()).collect(),
+            exports: ty.exports(engine).map(|(name, _)| name.to_owned()).collect(),
+        }
+    }
+
+    /// Imports that this host has nothing for.
+    pub fn not_offered(&self) -> Vec<String> {
+        self.imports.iter().filter(|import| !is_offered(import)).cloned().collect()
+    }
+
+    /// Whether it can handle events.
+    pub fn has_handler(&self) -> bool {
+        self.exports.iter().any(|export| export == HANDLER)
+    }
+}
+
+fn is_offered(import: &str) -> bool {
+    let Some((interface, version)) = import.split_once('@') else { return false };
+    let Some((package, _)) = interface.split_once('/') else { return false };
+    let name = format!("{package}@{version}");
+    OFFERED.iter().any(|offered| name == *offered || name.starts_with(&format!("{offered}.")))
+}
+
+impl Guest {
+    /// Loads and links an artifact.
+    ///
+    /// # Errors
+    /// [`LoadError`], naming the export or import that does not fit and what was expected.
+    pub fn load(engines: &Engines, artifact: &Artifact, parts: Parts) -> Result<Self, LoadError> {
+        let loaded = engines.load(artifact).map_err(LoadError::Engine)?;
+        let shape = Shape::of_loaded(&loaded);
+        let missing = shape.not_offered();
+        if !missing.is_empty() {
+            return Err(LoadError::ImportNotOffered { imports: missing });
+        }
+        if !shape.has_handler() {
+            return Err(LoadError::NoHandler { exports: shape.exports });
+        }
+        let pre = link(&loaded).map_err(|error| LoadError::Mismatch { problem: format!("{error:#}") })?;
+        Ok(Self {
+            pre,
+            identity: Arc::new(parts.identity),
+            component: parts.component.to_string(),
+            config: Arc::new(parts.config),
+            limits: parts.limits,
+        })
+    }
+
+    /// What the guest is called and where it comes from.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// What it may use up.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// What every log line of an event names.
+    pub fn scope(&self, request_id: &str) -> Scope {
+        Scope {
+            request_id: request_id.to_owned(),
+            function: self.identity.function.clone(),
+            component: self.component.clone(),
+        }
+    }
+
+    /// Handles one event in an instance of its own.
+    pub(crate) async fn invoke(&self, mut invocation: Invocation, log: Log, running: Running) -> Outcome {
+        let event = match check_event(std::mem::take(&mut invocation.event)) {
+            Ok(event) => event,
+            Err(failure) => return Outcome::refused(failure),
+        };
+        let started = Instant::now();
+        let own = started + self.limits.time;
+        let deadline = invocation.deadline.map_or(own, |callers| callers.min(own));
+        let event_log = EventLog::new(log, self.scope(&invocation.request_id));
+        let facts = Facts {
+            identity: Arc::clone(&self.identity),
+            invocation,
+            deadline,
+            memory_limit: self.limits.memory.as_usize(),
+        };
+        let mut store = self.store(facts, event_log.clone());
+        let mut usage = Usage { memory_limit: self.limits.memory.as_usize(), ..Usage::default() };
+        let call = self.call(&mut store, &event, &mut usage);
+        let result = tokio::time::timeout_at(deadline.into(), call).await;
+        drop(running);
+        let allowed = deadline.saturating_duration_since(started);
+        let result = match result {
+            Err(_) => Err(failure::timed_out(allowed)),
+            Ok(Err(trap)) => Err(failure::trapped(&trap, store.data(), allowed)),
+            Ok(Ok(Err(returned))) => Err(failure::returned(returned)),
+            Ok(Ok(Ok(response))) => check_response(&response, self.limits.response).map(|()| response),
+        };
+        usage.memory_peak = store.data().limiter.peak();
+        let lines = event_log.finish();
+        (usage.log_lines, usage.log_cut) = (lines.written, lines.cut);
+        Outcome { result, usage }
+    }
+
+    async fn call(
+        &self,
+        store: &mut Store<GuestState>,
+        event: &str,
+        usage: &mut Usage,
+    ) -> wasmtime::Result<Result<String, crate::bindings::crunchbox::function::types::Failure>> {
+        let started = Instant::now();
+        let instance: wasmtime::Result<Function> = self.pre.instantiate_async(&mut *store).await;
+        usage.instantiate = started.elapsed();
+        let called = Instant::now();
+        let result = instance?.crunchbox_function_handler().call_handle(store, event).await;
+        usage.call = called.elapsed();
+        result
+    }
+
+    fn store(&self, facts: Facts, log: EventLog) -> Store<GuestState> {
+        let deadline = facts.deadline;
+        let state = GuestState::new(facts, Arc::clone(&self.config), log);
+        let mut store = Store::new(self.pre.engine(), state);
+        store.limiter(|state| &mut state.limiter);
+        store.set_hostcall_fuel(HOST_CALL_BYTES_MAX);
+        store.set_max_component_handles(HANDLES_MAX);
+        // At each tick the guest lets others have the thread, a timer among them; past its deadline it is stopped.
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(move |_: StoreContextMut<'_, GuestState>| {
+            Ok(if Instant::now() >= deadline {
+                UpdateDeadline::Interrupt
+            } else {
+                UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))
+            })
+        });
+        store
+    }
+}
+
+fn link(loaded: &Loaded) -> wasmtime::Result<FunctionPre<GuestState>> {
+    let linker = linker(&loaded.engine)?;
+    let pre: InstancePre<GuestState> = linker.instantiate_pre(&loaded.component)?;
+    FunctionPre::new(pre)
+}
+
+fn linker(engine: &Engine) -> wasmtime::Result<Linker<GuestState>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    invocation::add_to_linker(&mut linker, |state: &mut GuestState| &state.facts)?;
+    config::add_to_linker(&mut linker, |state: &mut GuestState| ConfigView(&state.config))?;
+    log::add_to_linker(&mut linker, |state: &mut GuestState| &state.log)?;
+    Ok(linker)
+}
+
+/// What belongs to one event, and goes with it.
+pub(crate) struct GuestState {
+    wasi: WasiCtx,
+    table: ResourceTable,
+    limiter: MemoryLimiter,
+    facts: Facts,
+    config: Arc<Config>,
+    log: EventLog,
+}
+
+impl GuestState {
+    fn new(facts: Facts, config: Arc<Config>, log: EventLog) -> Self {
+        let wasi = WasiCtx::builder()
+            .stdout(Output { log: log.clone(), source: Source::Stdout })
+            .stderr(Output { log: log.clone(), source: Source::Stderr })
+            .max_random_size(RANDOM_BYTES_MAX)
+            .build();
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(HANDLES_MAX);
+        let limiter = MemoryLimiter::new(facts.memory_limit);
+        Self { wasi, table, limiter, facts, config, log }
+    }
+}
+
+impl WasiView for GuestState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+/// A failure before any guest ran, as an outcome.
+impl From<Failure> for Outcome {
+    fn from(failure: Failure) -> Self {
+        Self::refused(failure)
+    }
+}

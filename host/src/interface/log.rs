@@ -1,0 +1,217 @@
+//! `crunchbox:function/log`, and the budget that all of one event's lines share, whichever way the guest writes them.
+
+use crate::bindings::crunchbox::function::log::{self, Host, Level as GuestLevel};
+use crate::error::Level;
+use crate::telemetry::{Line, Log, Scope, Source};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use wasmtime::component::{HasData, Linker};
+
+/// The most bytes of log one event may write: enough for a page of findings per record of a large batch, and less than
+/// a tenth of a cent in CloudWatch.
+pub(crate) const LOG_BYTES_MAX: usize = 256 << 10;
+
+/// The longest line; longer ones are cut. CloudWatch takes up to 256 KiB, readers a good deal less.
+const LINE_BYTES_MAX: usize = 16 << 10;
+
+/// What a line costs beside its text.
+const LINE_OVERHEAD: usize = 64;
+
+/// One event's log. Clones share budget and unfinished lines.
+#[derive(Debug, Clone)]
+pub(crate) struct EventLog(Arc<Mutex<Inner>>);
+
+#[derive(Debug)]
+struct Inner {
+    log: Log,
+    scope: Scope,
+    left: usize,
+    written: u64,
+    cut: u64,
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+}
+
+/// How many lines an event wrote, and how many (or how many pieces of lines) were left out.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LogUsage {
+    pub(crate) written: u64,
+    pub(crate) cut: u64,
+}
+
+impl EventLog {
+    pub(crate) fn new(log: Log, scope: Scope) -> Self {
+        let inner = Inner { log, scope, left: LOG_BYTES_MAX, written: 0, cut: 0, stdout: Vec::new(), stderr: Vec::new() };
+        Self(Arc::new(Mutex::new(inner)))
+    }
+
+    /// Takes bytes of standard output or error; whole lines are written at once.
+    pub(crate) fn output(&self, source: Source, bytes: &[u8]) {
+        self.lock().output(source, bytes);
+    }
+
+    /// Writes lines left unfinished and a note on what was cut. The last call of an event.
+    pub(crate) fn finish(&self) -> LogUsage {
+        self.lock().finish()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Lines are whole at every point where a panic could strike, so a poisoned lock holds nothing broken.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn emit(&mut self, level: Level, source: Source, message: &str, fields: &[(String, String)]) {
+        if level < self.log.threshold() {
+            return;
+        }
+        let shown = cut_at(message, LINE_BYTES_MAX);
+        let fields_bytes: usize = fields.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let cost = shown.len() + fields_bytes + LINE_OVERHEAD;
+        if fields_bytes > LINE_BYTES_MAX || cost > self.left {
+            self.cut += 1;
+            return;
+        }
+        self.left -= cost;
+        self.written += 1;
+        self.cut += u64::from(shown.len() < message.len());
+        self.log.write(&Line { level, message: shown, source, scope: Some(&self.scope), fields });
+    }
+
+    fn output(&mut self, source: Source, bytes: &[u8]) {
+        let mut pending = std::mem::take(self.pending(source));
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let room = LINE_BYTES_MAX.saturating_sub(pending.len());
+            // What does not fit the line is dropped here, so that a guest can't fill the host's memory without breaks.
+            if piece.len() > room + 1 {
+                self.cut += 1;
+            }
+            pending.extend_from_slice(&piece[..piece.len().min(room)]);
+            if piece.ends_with(b"\n") {
+                self.line(source, &pending);
+                pending.clear();
+            }
+        }
+        *self.pending(source) = pending;
+    }
+
+    fn line(&mut self, source: Source, bytes: &[u8]) {
+        let level = if source == Source::Stderr { Level::Warn } else { Level::Info };
+        let text = String::from_utf8_lossy(bytes);
+        self.emit(level, source, text.trim_end_matches(['\n', '\r']), &[]);
+    }
+
+    fn pending(&mut self, source: Source) -> &mut Vec<u8> {
+        if source == Source::Stderr { &mut self.stderr } else { &mut self.stdout }
+    }
+
+    fn finish(&mut self) -> LogUsage {
+        for source in [Source::Stdout, Source::Stderr] {
+            let pending = std::mem::take(self.pending(source));
+            if !pending.is_empty() {
+                self.line(source, &pending);
+            }
+        }
+        if self.cut > 0 {
+            let message = format!(
+                "the log of this event was cut: {} lines or parts of lines beyond {} KiB an event and {} KiB a line left out",
+                self.cut,
+                LOG_BYTES_MAX >> 10,
+                LINE_BYTES_MAX >> 10
+            );
+            let scope = Some(&self.scope);
+            self.log.write(&Line { level: Level::Warn, message: &message, source: Source::Host, scope, fields: &[] });
+        }
+        LogUsage { written: self.written, cut: self.cut }
+    }
+}
+
+fn cut_at(text: &str, bytes_max: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes_max.min(text.len()))]
+}
+
+struct Has;
+
+impl HasData for Has {
+    type Data<'a> = &'a EventLog;
+}
+
+pub(crate) fn add_to_linker<T: 'static>(
+    linker: &mut Linker<T>,
+    log: fn(&mut T) -> &EventLog,
+) -> wasmtime::Result<()> {
+    log::add_to_linker::<T, Has>(linker, log)
+}
+
+impl Host for &EventLog {
+    fn threshold(&mut self) -> wasmtime::Result<GuestLevel> {
+        Ok(match self.lock().log.threshold() {
+            Level::Trace => GuestLevel::Trace,
+            Level::Debug => GuestLevel::Debug,
+            Level::Info => GuestLevel::Info,
+            Level::Warn => GuestLevel::Warn,
+            Level::Error => GuestLevel::Error,
+            Level::Fatal => GuestLevel::Fatal,
+        })
+    }
+
+    fn emit(&mut self, level: GuestLevel, message: String, fields: Vec<(String, String)>) -> wasmtime::Result<()> {
+        let level = match level {
+            GuestLevel::Trace => Level::Trace,
+            GuestLevel::Debug => Level::Debug,
+            GuestLevel::Info => Level::Info,
+            GuestLevel::Warn => Level::Warn,
+            GuestLevel::Error => Level::Error,
+            GuestLevel::Fatal => Level::Fatal,
+        };
+        self.lock().emit(level, Source::Guest, &message, &fields);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::{Format, Memory};
+
+    fn run(write: impl FnOnce(&EventLog)) -> (LogUsage, Vec<String>) {
+        let memory = Memory::default();
+        let log = Log::new(Format::Text, Level::Info, memory.clone()).unwrap();
+        let scope = Scope { request_id: "r".into(), function: "f".into(), component: "c".into() };
+        let event = EventLog::new(log.clone(), scope);
+        write(&event);
+        let usage = event.finish();
+        log.flush();
+        (usage, memory.text().lines().map(|line| line.trim().to_owned()).collect())
+    }
+
+    #[test]
+    fn output_becomes_lines_whatever_the_pieces_it_is_written_in() {
+        let (usage, lines) = run(|log| {
+            for piece in ["on", "e\ntw", "o\nthree"] {
+                log.output(Source::Stdout, piece.as_bytes());
+            }
+            log.output(Source::Stderr, b"oh");
+        });
+        assert_eq!(lines, ["INFO one", "INFO two", "INFO three", "WARN oh"]);
+        assert_eq!((usage.written, usage.cut), (4, 0));
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_cut_and_noted() {
+        let (usage, lines) = run(|log| (0..100).for_each(|_| log.output(Source::Stdout, &[b'a'; 1000])));
+        assert_eq!(lines[0].len(), "INFO ".len() + LINE_BYTES_MAX);
+        assert!(lines[1].contains("was cut") && usage.cut > 0, "{}", lines[1]);
+    }
+
+    #[test]
+    fn lines_beyond_the_events_budget_are_counted_and_left_out() {
+        let (usage, lines) = run(|log| {
+            for _ in 0..10_000 {
+                (&mut &*log).emit(GuestLevel::Error, "x".repeat(100), Vec::new()).unwrap();
+            }
+        });
+        assert_eq!(usage.written + usage.cut, 10_000);
+        assert_eq!(u64::try_from(lines.len()).unwrap(), usage.written + 1);
+    }
+}

@@ -1,0 +1,14 @@
+#![doc = include_str!("../ARCHITECTURE.md")]
+
+mod bindings;
+pub mod component;
+pub mod config;
+pub mod engine;
+pub mod error;
+pub mod event;
+pub mod guest;
+pub mod host;
+mod interface;
+pub mod manifest;
+pub mod quantity;
+pub mod telemetry;
