@@ -1,1 +1,7 @@
-fn main(){}
+//! The program: `bootstrap` on Lambda, `crunchbox` anywhere else.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    crunchbox::cli::main(std::env::args_os().collect(), &|name| std::env::var_os(name))
+}

@@ -1,7 +1,7 @@
 //! `crunchbox.toml`: what a function is called, how it is built, what it may use up, where its configuration lies.
 //! Reads and checks; builds and runs nothing.
 
-use crate::config::{self, Config, ConfigError};
+use crate::config::{self, ConfigError, Layer};
 use crate::error::{Code, Fault};
 use crate::quantity::{Bytes, Time};
 use serde::Deserialize;
@@ -125,13 +125,12 @@ impl Manifest {
         Ok(Self { folder, name: raw.function.name, build: raw.build, limits: raw.limits, base })
     }
 
-    /// Reads and merges the base layer.
+    /// Reads the files of the base layer, weak to strong.
     ///
     /// # Errors
     /// [`ConfigError`], naming the file and the place.
-    pub fn config(&self) -> Result<Config, ConfigError> {
-        let layers = self.base.iter().map(|path| config::read(path)).collect::<Result<_, _>>()?;
-        Ok(Config::merge(layers))
+    pub fn layers(&self) -> Result<Vec<Layer>, ConfigError> {
+        self.base.iter().map(|path| config::read(path)).collect()
     }
 }
 

@@ -8,6 +8,7 @@ use std::io::Write;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub(crate) use line::printable;
 pub use line::{Line, Scope, Source};
 
 /// The shape of a line.

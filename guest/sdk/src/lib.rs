@@ -31,7 +31,8 @@
 //! Each event runs in an instance of its own: statics start anew every time, and nothing is left behind.
 
 #[cfg(target_arch = "wasm32")]
-mod bindings;
+#[doc(hidden)]
+pub mod bindings;
 pub mod config;
 mod context;
 #[cfg(feature = "events")]

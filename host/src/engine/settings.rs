@@ -4,7 +4,7 @@ use super::key::Baseline;
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 
 /// Stack for wasm frames, in bytes; wasmtime's own default, named because a limit's error text quotes it.
-pub const STACK_BYTES_MAX: usize = 512 << 10;
+pub(crate) const STACK_BYTES_MAX: usize = 512 << 10;
 
 /// One instance in use per concurrent event, one for a smoke test beside them.
 const SMOKE: u32 = 1;

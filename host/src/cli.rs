@@ -1,0 +1,169 @@
+//! The command line: what was typed, and which command it starts. Each command is a file named by its verb.
+
+mod build;
+mod check;
+mod event;
+mod explain;
+#[cfg(feature = "compile")]
+mod precompile;
+mod printer;
+mod report;
+mod run;
+mod start;
+
+use crate::error::Failure;
+use crate::settings::{self, Variables};
+use clap::{CommandFactory, Parser, Subcommand};
+use printer::Printer;
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Runs functions: WebAssembly components that take an event and give a response.
+///
+/// The same component runs here from a folder and on AWS Lambda, where this program is the `bootstrap` of a custom
+/// runtime. Results go to standard output, everything else to standard error.
+#[derive(Debug, Parser)]
+#[command(name = "crunchbox", version, max_term_width = 100, after_help = FIRST_STEPS)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const FIRST_STEPS: &str = "First steps:
+  crunchbox run --setup guest/examples/crunch -e guest/examples/crunch/events/two-stations.json
+  crunchbox event sns '{\"station\":\"oslo\",\"metric\":\"temp\",\"value\":21.4}' | crunchbox run guest/examples/crunch -e -
+  crunchbox check target/wasm32-wasip2/release/crunch.wasm";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a component, or a project that is built first, on one event or many.
+    Run(run::Run),
+    /// Build a project into a component.
+    Build(build::Build),
+    /// Say what a component is, what it imports, and whether this host can run it.
+    Check(check::Check),
+    /// Compile a component ahead of time for hosts without a compiler.
+    #[cfg(feature = "compile")]
+    Precompile(precompile::Precompile),
+    /// Make sample events.
+    Event(event::Event),
+    /// Explain a failure's code, or list all of them.
+    Explain(explain::Explain),
+    /// Print completions for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Runs the program as it was called; returns its exit status.
+pub fn main(arguments: Vec<OsString>, variables: Variables<'_>) -> ExitCode {
+    #[cfg(feature = "compile")]
+    if arguments.get(1).is_some_and(|argument| argument == crate::engine::compile::CHILD_ARGUMENT) {
+        let rest: Vec<String> = arguments[2..].iter().map(|argument| argument.to_string_lossy().into_owned()).collect();
+        return crate::engine::compile::child_main(&rest).into();
+    }
+    let is_bootstrap = arguments.first().map(Path::new).and_then(Path::file_name).is_some_and(|name| name == "bootstrap");
+    if is_bootstrap || (arguments.len() < 2 && settings::is_lambda(variables)) {
+        return lambda(&arguments, variables);
+    }
+    match Arguments::try_parse_from(&arguments) {
+        Ok(parsed) => execute(parsed.command, variables),
+        // Help and version are results; clap knows which of the two streams each belongs to.
+        Err(error) => {
+            let _ = error.print();
+            u8::try_from(error.exit_code()).unwrap_or(2).into()
+        }
+    }
+}
+
+fn execute(command: Command, variables: Variables<'_>) -> ExitCode {
+    match command {
+        Command::Run(run) => run.execute(variables),
+        Command::Build(build) => build.execute(variables),
+        Command::Check(check) => check.execute(variables),
+        #[cfg(feature = "compile")]
+        Command::Precompile(precompile) => precompile.execute(variables),
+        Command::Event(event) => event.execute(variables),
+        Command::Explain(explain) => explain.execute(variables),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "crunchbox", &mut script);
+            finish(variables, printer::result(&script))
+        }
+    }
+}
+
+/// Reports a failure, if there is one, and turns it into the exit status.
+fn finish(variables: Variables<'_>, outcome: Result<(), Failure>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => match Printer::new(printer::Style::Text, variables) {
+            Ok(printer) => printer.fail(&failure),
+            Err(failure) => failure.code.meaning().exit.into(),
+        },
+    }
+}
+
+#[cfg(feature = "lambda")]
+fn lambda(arguments: &[OsString], variables: Variables<'_>) -> ExitCode {
+    use crate::front::lambda::{Ended, serve};
+    use crate::telemetry::Log;
+    let (format, level) = settings::lambda_log(variables);
+    // Lambda's log filter reads what a runtime prints to standard output; nothing else is a result here.
+    let Ok(log) = Log::new(format, level, std::io::stdout()) else {
+        return crate::error::Code::HostSetup.meaning().exit.into();
+    };
+    report_panics(&log);
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+        return crate::error::Code::HostSetup.meaning().exit.into();
+    };
+    let ended = runtime.block_on(serve(variables, &log));
+    log.flush();
+    match ended {
+        Ended::Failed(failure) => failure.code.meaning().exit.into(),
+        Ended::Recycle => recycle(arguments),
+    }
+}
+
+#[cfg(not(feature = "lambda"))]
+fn lambda(_: &[OsString], variables: Variables<'_>) -> ExitCode {
+    use crate::error::Code;
+    let failure = Failure::new(Code::HostSetup, "this build of crunchbox has no Lambda front")
+        .with_hint("build it with `--features lambda`");
+    finish(variables, Err(failure))
+}
+
+/// Replaces this process by a fresh one of the same program; returns only if the system refuses.
+#[cfg(feature = "lambda")]
+fn recycle(arguments: &[OsString]) -> ExitCode {
+    use std::os::unix::process::CommandExt;
+    let mut command = std::process::Command::new("/proc/self/exe");
+    if let Some((name, rest)) = arguments.split_first() {
+        command.arg0(name).args(rest);
+    }
+    let _refused = command.exec();
+    crate::error::Code::HostPanic.meaning().exit.into()
+}
+
+/// A panic of the host becomes one line of its log, in the log's own shape.
+fn report_panics(log: &crate::telemetry::Log) {
+    let log = log.clone();
+    std::panic::set_hook(Box::new(move |info| {
+        let message = info.payload_as_str().unwrap_or("without a message");
+        let place = info.location().map(ToString::to_string).unwrap_or_default();
+        log.host(crate::error::Level::Fatal, &format!("the host panicked: {message} at {place}"));
+        log.flush();
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,54 @@
+//! `crunchbox build`: a project into a component.
+
+use super::check::describe;
+use super::printer::{self, Printer, Style};
+use super::start::{CompileArguments, report_build, resolve, setup_wanted};
+use crate::error::{Code, Failure};
+use crate::settings::Variables;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Build a project into a component, and say its size and shape. Prints the component's path.
+#[derive(Debug, clap::Args)]
+pub(super) struct Build {
+    /// The folder of the project.
+    #[arg(value_name = "DIR", default_value = ".")]
+    folder: PathBuf,
+    /// Install what is missing to build it.
+    #[arg(long)]
+    setup: bool,
+    /// Report in JSON lines on standard error.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    compile: CompileArguments,
+}
+
+impl Build {
+    pub(super) fn execute(&self, variables: Variables<'_>) -> ExitCode {
+        match Printer::new(Style::json(self.json), variables) {
+            Ok(printer) => match self.try_execute(&printer, variables) {
+                Ok(()) => {
+                    printer.log().flush();
+                    ExitCode::SUCCESS
+                }
+                Err(failure) => printer.fail(&failure),
+            },
+            Err(failure) => super::finish(variables, Err(failure)),
+        }
+    }
+
+    fn try_execute(&self, printer: &Printer, variables: Variables<'_>) -> Result<(), Failure> {
+        if !self.folder.is_dir() {
+            let message = format!("`{}`: expected the folder of a project", self.folder.display());
+            return Err(Failure::new(Code::ManifestInvalid, message));
+        }
+        let target = resolve(&self.folder, setup_wanted(self.setup), variables)?;
+        report_build(printer, &target);
+        let description = describe(&target.component, self.compile.artifacts(variables)?)?;
+        printer.text(|| description.text());
+        printer.json(|| description.json());
+        description.refusal().map_or(Ok(()), Err)?;
+        printer::result(format!("{}\n", target.component.display()).as_bytes())
+    }
+}

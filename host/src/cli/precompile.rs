@@ -1,0 +1,63 @@
+//! `crunchbox precompile`: native code for hosts without a compiler.
+
+use super::printer::{self, Printer, Style};
+use super::start::CompileArguments;
+use crate::component::Component;
+use crate::engine::artifact::{Statement, TrustedFolder};
+use crate::engine::key::{Baseline, EngineKey};
+use crate::error::{Code, Failure};
+use crate::quantity::Bytes;
+use crate::settings::Variables;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Compile a component ahead of time for hosts without a compiler.
+///
+/// Writes native code and a statement beside the component: deploy both with it. Hosts load them only from the package
+/// they were deployed in, and only if version, settings and processor match. Prints the native code's path.
+#[derive(Debug, clap::Args)]
+pub(super) struct Precompile {
+    /// The component (.wasm).
+    component: PathBuf,
+    /// Where to write [default: the component's own folder]
+    #[arg(short, long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    compile: CompileArguments,
+}
+
+impl Precompile {
+    pub(super) fn execute(&self, variables: Variables<'_>) -> ExitCode {
+        match Printer::new(Style::Text, variables) {
+            Ok(printer) => match self.try_execute(&printer) {
+                Ok(()) => {
+                    printer.log().flush();
+                    ExitCode::SUCCESS
+                }
+                Err(failure) => printer.fail(&failure),
+            },
+            Err(failure) => super::finish(variables, Err(failure)),
+        }
+    }
+
+    fn try_execute(&self, printer: &Printer) -> Result<(), Failure> {
+        let component = Component::read(&self.component).map_err(|error| Failure::from(&error))?;
+        let compiler = self.compile.compiler()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::new(Code::HostSetup, format!("the event loop cannot start: {error}")))?;
+        // What Lambda's x86-64 machines all have, whatever this one has; arm64 comes with its own compiler.
+        let baseline = if cfg!(target_arch = "x86_64") { Baseline::X86_64V3 } else { Baseline::NeoverseN1 };
+        let code = runtime
+            .block_on(compiler.compile(&component, baseline))
+            .map_err(|error| Failure::from(&error))?;
+        let statement = Statement::new(component.digest(), EngineKey::new(baseline), &code);
+        let beside = self.component.parent().unwrap_or(Path::new("."));
+        let folder = TrustedFolder::deployed(self.output.as_deref().unwrap_or(beside));
+        folder.keep(&code, &statement).map_err(|error| Failure::new(Code::OutputFailed, crate::error::chain(&error)))?;
+        printer.text(|| format!("    Compiled for {} → {}", statement.engine, Bytes(statement.size)));
+        let path = folder.code_path(statement.component, &statement.engine);
+        printer::result(format!("{}\n", path.display()).as_bytes())
+    }
+}

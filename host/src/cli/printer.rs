@@ -1,0 +1,91 @@
+//! What a person or a script sees: reports on standard error, as text or as JSON lines, in one order with log lines.
+
+use crate::error::{Code, Failure, Level};
+use crate::settings::Variables;
+use crate::telemetry::{Format, Log};
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+/// The shape of reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Style {
+    /// Text for a person.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Style {
+    /// The style that `--json` asks for.
+    pub(super) fn json(wanted: bool) -> Self {
+        if wanted { Self::Json } else { Self::Text }
+    }
+}
+
+/// Writes reports and log lines to standard error.
+#[derive(Debug, Clone)]
+pub(super) struct Printer {
+    log: Log,
+    style: Style,
+}
+
+impl Printer {
+    pub(super) fn new(style: Style, variables: Variables<'_>) -> Result<Self, Failure> {
+        let plain = variables("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let format = match style {
+            Style::Json => Format::Json,
+            Style::Text if std::io::stderr().is_terminal() && !plain => Format::Colour,
+            Style::Text => Format::Text,
+        };
+        let log = Log::new(format, Level::Info, std::io::stderr())
+            .map_err(|error| Failure::new(Code::HostSetup, format!("cannot start the log's thread: {error}")))?;
+        super::report_panics(&log);
+        Ok(Self { log, style })
+    }
+
+    pub(super) fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// One line or block of text for a person; nothing in JSON.
+    pub(super) fn text(&self, text: impl FnOnce() -> String) {
+        if self.style == Style::Text {
+            self.log.raw(text());
+        }
+    }
+
+    /// One object for a script; nothing in text.
+    pub(super) fn json(&self, object: impl FnOnce() -> serde_json::Value) {
+        if self.style == Style::Json {
+            self.log.raw(object().to_string());
+        }
+    }
+
+    /// Colours a mark on a terminal.
+    pub(super) fn mark(&self, mark: &str, good: bool) -> String {
+        let colour = if good { 32 } else { 31 };
+        match self.log.format() {
+            Format::Colour => format!("\x1b[{colour}m{mark}\x1b[0m"),
+            Format::Text | Format::Json => mark.to_owned(),
+        }
+    }
+
+    /// Reports why a command has no result, and gives its exit status.
+    pub(super) fn fail(&self, failure: &Failure) -> ExitCode {
+        self.text(|| super::report::failure_text(self, failure));
+        self.json(|| super::report::failure_json(failure));
+        self.log.flush();
+        failure.code.meaning().exit.into()
+    }
+}
+
+/// Writes a result to standard output. A reader that went away has what it wanted.
+pub(super) fn result(bytes: &[u8]) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(Code::OutputFailed, format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}

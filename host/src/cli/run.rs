@@ -1,0 +1,191 @@
+//! `crunchbox run`: a component, or a project that is built first, on one event or many.
+
+use super::printer::{self, Printer, Style};
+use super::report::{self, Session, Summary};
+use super::start::{CompileArguments, Target, report_build, resolve, setup_wanted};
+use crate::config::{self, Config};
+use crate::engine::Origin;
+use crate::error::{Code, Failure};
+use crate::event::{Outcome, RESPONSE_BYTES_MAX};
+use crate::front::local::{self, EventSource};
+use crate::function::{Function, Ready, Surroundings};
+use crate::guest::Limits;
+use crate::quantity::{Bytes, Time};
+use crate::settings::Variables;
+use serde_json::json;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Run a component, or a project that is built first, on one event or many.
+///
+/// The response goes to standard output byte for byte (a line break follows on a terminal, and between several events);
+/// logs and reports go to standard error.
+#[derive(Debug, clap::Args)]
+pub(super) struct Run {
+    /// A component (.wasm), or the folder of a project.
+    #[arg(value_name = "COMPONENT|DIR")]
+    path: PathBuf,
+    /// A file with the event, a folder of .json files, or `-` for standard input; may be repeated.
+    #[arg(short, long = "event", value_name = "PATH", required_unless_present = "data")]
+    events: Vec<PathBuf>,
+    /// The event itself.
+    #[arg(long, value_name = "JSON", conflicts_with = "events")]
+    data: Option<String>,
+    /// Sets a config value, such as `db.host=localhost`; it takes the type of the one it replaces.
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// A config file (.toml, .json) above those of crunchbox.toml; may be repeated, the strongest last.
+    #[arg(long, value_name = "FILE")]
+    config: Vec<PathBuf>,
+    /// The most memory the guest may use [default: crunchbox.toml's, else 128 MiB]
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<Bytes>,
+    /// The longest an event may take [default: crunchbox.toml's, else 60s]
+    #[arg(long, value_name = "TIME")]
+    time: Option<Time>,
+    /// Install what is missing to build the project.
+    #[arg(long)]
+    setup: bool,
+    /// Report in JSON lines on standard error.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    compile: CompileArguments,
+}
+
+impl Run {
+    pub(super) fn execute(&self, variables: Variables<'_>) -> ExitCode {
+        let printer = match Printer::new(Style::json(self.json), variables) {
+            Ok(printer) => printer,
+            Err(failure) => return super::finish(variables, Err(failure)),
+        };
+        match self.try_execute(&printer, variables) {
+            Ok(exit) => {
+                printer.log().flush();
+                exit.into()
+            }
+            Err(failure) => printer.fail(&failure),
+        }
+    }
+
+    fn try_execute(&self, printer: &Printer, variables: Variables<'_>) -> Result<u8, Failure> {
+        let sources = self.sources()?;
+        let target = resolve(&self.path, setup_wanted(self.setup), variables)?;
+        report_build(printer, &target);
+        let config = self.config(&target)?;
+        let origins = config.origins().to_vec();
+        let function = Function { name: target.name(), limits: self.limits(&target), config };
+        let surroundings =
+            Surroundings { artifacts: self.compile.artifacts(variables)?, log: printer.log().clone(), concurrency: 1 };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::new(Code::HostSetup, format!("the event loop cannot start: {error}")))?;
+        runtime.block_on(async {
+            let ready = function.start(&target.component, surroundings).await?;
+            report_start(printer, &ready);
+            let session = Session { config: origins, load: ready.load };
+            handle_all(printer, &ready, &session, &sources).await
+        })
+    }
+
+    fn sources(&self) -> Result<Vec<EventSource>, Failure> {
+        if let Some(text) = &self.data {
+            return Ok(vec![EventSource::Text(text.clone())]);
+        }
+        let mut sources = Vec::new();
+        for path in &self.events {
+            sources.extend(EventSource::expand(path)?);
+        }
+        Ok(sources)
+    }
+
+    fn config(&self, target: &Target) -> Result<Config, Failure> {
+        let base = target.manifest.as_ref().map(|manifest| manifest.layers()).transpose();
+        let mut layers = base.map_err(|error| Failure::from(&error))?.unwrap_or_default();
+        for path in &self.config {
+            layers.push(config::read(path).map_err(|error| Failure::from(&error))?);
+        }
+        let mut config = Config::merge(layers);
+        for assignment in &self.set {
+            config.set(assignment).map_err(|error| Failure::from(&error))?;
+        }
+        Ok(config)
+    }
+
+    fn limits(&self, target: &Target) -> Limits {
+        let wanted = target.manifest.as_ref().map(|manifest| manifest.limits).unwrap_or_default();
+        let defaults = Limits::default();
+        Limits {
+            time: self.time.or(wanted.time).map_or(defaults.time, |time| time.0),
+            memory: self.memory.or(wanted.memory).unwrap_or(defaults.memory),
+            response: RESPONSE_BYTES_MAX,
+        }
+    }
+}
+
+fn report_start(printer: &Printer, ready: &Ready) {
+    let (verb, took) = match ready.origin {
+        Origin::Compiled => ("Compiled, kept in the cache", ready.obtain),
+        Origin::Cache => ("Loaded from the cache", ready.obtain + ready.load),
+        Origin::Package => ("Loaded from the package", ready.obtain + ready.load),
+    };
+    printer.text(|| format!("    {verb} {}", Time(took)));
+    printer.json(|| {
+        json!({
+            "type": "start",
+            "artifact": match ready.origin {
+                Origin::Compiled => "compiled",
+                Origin::Cache => "cache",
+                Origin::Package => "package",
+            },
+            "ms": {"obtain": ready.obtain.as_secs_f64() * 1e3, "load": ready.load.as_secs_f64() * 1e3},
+        })
+    });
+}
+
+/// Handles each event in turn; the exit status is that of the first failure.
+async fn handle_all(
+    printer: &Printer,
+    ready: &Ready,
+    session: &Session,
+    sources: &[EventSource],
+) -> Result<u8, Failure> {
+    let several = sources.len() > 1;
+    let mut summary = Summary::default();
+    let mut exit = 0;
+    for source in sources {
+        let outcome = local::handle(&ready.host, source).await;
+        print_outcome(printer, session, &source.name(), &outcome, several)?;
+        if let (0, Err(failure)) = (exit, &outcome.result) {
+            exit = failure.code.meaning().exit;
+        }
+        summary.add(&outcome);
+    }
+    if several {
+        printer.text(|| summary.text());
+        printer.json(|| summary.json());
+    }
+    Ok(exit)
+}
+
+fn print_outcome(
+    printer: &Printer,
+    session: &Session,
+    event: &str,
+    outcome: &Outcome,
+    several: bool,
+) -> Result<(), Failure> {
+    // The lines of the guest come before its response, as it wrote them.
+    printer.log().flush();
+    if let Ok(response) = &outcome.result {
+        printer::result(response.as_bytes())?;
+        if several || std::io::stdout().is_terminal() {
+            printer::result(b"\n")?;
+        }
+    }
+    printer.text(|| report::outcome_text(printer, session, event, outcome));
+    printer.json(|| report::outcome_json(session, event, outcome));
+    Ok(())
+}

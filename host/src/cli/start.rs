@@ -1,0 +1,113 @@
+//! What `run`, `check` and `build` share: from what was named to a component, and where its artifact may come from.
+
+use super::printer::Printer;
+use crate::engine::Artifacts;
+use crate::engine::artifact::TrustedFolder;
+use crate::error::{Code, Failure};
+use crate::manifest::Manifest;
+use crate::quantity::{Bytes, Time};
+use crate::settings::{self, Variables};
+use crate::toolchain::{self, Built, Setup};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+/// Where artifacts are kept, and what compiling may take.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct CompileArguments {
+    /// The private folder for compiled components [default: ~/.cache/crunchbox]
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
+    /// The longest that compiling may take [default: 60s]
+    #[cfg(feature = "compile")]
+    #[arg(long, value_name = "TIME")]
+    compile_time: Option<Time>,
+    /// The most memory that compiling may take [default: 2048 MiB]
+    #[cfg(feature = "compile")]
+    #[arg(long, value_name = "SIZE")]
+    compile_memory: Option<Bytes>,
+}
+
+impl CompileArguments {
+    /// Opens the cache and, where there is one, readies the compiler.
+    pub(super) fn artifacts(&self, variables: Variables<'_>) -> Result<Artifacts, Failure> {
+        let folder = match &self.cache {
+            Some(folder) => folder.clone(),
+            None => settings::cache_folder(variables).map_err(|error| Failure::from(&error))?,
+        };
+        let cache = TrustedFolder::private(&folder).map_err(|error| Failure::from(&error))?;
+        Ok(Artifacts {
+            package: None,
+            cache: Some(cache),
+            #[cfg(feature = "compile")]
+            compiler: Some(self.compiler()?),
+        })
+    }
+
+    #[cfg(feature = "compile")]
+    pub(super) fn compiler(&self) -> Result<crate::engine::compile::Compiler, Failure> {
+        use crate::engine::compile::{CompileLimits, Compiler, this_program};
+        let defaults = CompileLimits::default();
+        let limits = CompileLimits {
+            time: self.compile_time.unwrap_or(defaults.time),
+            memory: self.compile_memory.unwrap_or(defaults.memory),
+        };
+        let program = this_program()
+            .map_err(|error| Failure::new(Code::HostSetup, format!("cannot find this program's own file: {error}")))?;
+        Ok(Compiler { program, limits })
+    }
+}
+
+/// A component that was named, or built from the folder that was named.
+#[derive(Debug)]
+pub(super) struct Target {
+    /// Its file.
+    pub(super) component: PathBuf,
+    /// The project's manifest, where a folder was named.
+    pub(super) manifest: Option<Manifest>,
+    /// What was built, where a folder was named.
+    pub(super) built: Option<Built>,
+}
+
+impl Target {
+    /// The function's name: the manifest's, else the file's.
+    pub(super) fn name(&self) -> String {
+        let stem = || self.component.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        self.manifest.as_ref().map(|manifest| manifest.name.clone()).or_else(stem).unwrap_or_default()
+    }
+}
+
+/// Builds `path` if it is a folder; else takes it as a component.
+pub(super) fn resolve(path: &Path, setup: Setup, variables: Variables<'_>) -> Result<Target, Failure> {
+    if !path.is_dir() {
+        return Ok(Target { component: path.to_owned(), manifest: None, built: None });
+    }
+    let manifest = Manifest::find(path).map_err(|error| Failure::from(&error))?;
+    let built =
+        toolchain::build(path, manifest.as_ref(), setup, variables).map_err(|error| Failure::from(&error))?;
+    Ok(Target { component: built.component.clone(), manifest, built: Some(built) })
+}
+
+/// Says what was built.
+pub(super) fn report_build(printer: &Printer, target: &Target) {
+    let Some(built) = &target.built else { return };
+    let bytes = std::fs::metadata(&built.component).map(|metadata| metadata.len()).unwrap_or_default();
+    printer.text(|| {
+        let (name, language) = (target.name(), built.language);
+        format!("    Built {name} ({language}) {} → {}", Time(built.elapsed), Bytes(bytes))
+    });
+    printer.json(|| {
+        json!({
+            "type": "build",
+            "function": target.name(),
+            "language": built.language,
+            "component": built.component,
+            "bytes": bytes,
+            "ms": built.elapsed.as_secs_f64() * 1e3,
+        })
+    });
+}
+
+/// The setting that `--setup` stands for.
+pub(super) fn setup_wanted(wanted: bool) -> Setup {
+    if wanted { Setup::Install } else { Setup::Tell }
+}

@@ -1,0 +1,208 @@
+//! Lambda's Runtime API: asks for the next event, hands its raw bytes to the host, posts the answer.
+//!
+//! The loop is our own, on AWS's client: `lambda_runtime` 1.5 parses a caller's client context before any layer of ours
+//! sees the event, ends its loop when that fails, and cannot name the event it lost; it also panics on a missing header
+//! and writes the trace id into the process environment. Here a bad header costs its own event and no other.
+
+mod api;
+
+use crate::config::{Config, Layer};
+use crate::engine::Artifacts;
+use crate::engine::artifact::TrustedFolder;
+use crate::error::{Code, Failure, Fault, Level};
+use crate::event::{Invocation, Outcome, RESPONSE_BYTES_MAX, check_json};
+use crate::function::{Function, Surroundings};
+use crate::guest::Limits;
+use crate::host::Host;
+use crate::manifest::Manifest;
+use crate::settings::{Lambda, Variables};
+use crate::telemetry::{Line, Log, Scope, Source};
+use api::{NextEvent, RuntimeApi};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+/// What is kept of an event's time to post the answer in: a response of 6 MB over loopback takes some 10 ms.
+const REPORT_RESERVE: Duration = Duration::from_millis(50);
+
+/// The longest a Lambda function runs; the caller's deadline is always earlier.
+const TIME_MAX: Duration = Duration::from_secs(900);
+
+/// What a front that ends wants of its process.
+#[derive(Debug)]
+pub enum Ended {
+    /// Replace the process by a fresh one of itself.
+    ///
+    /// Seen with AWS's runtime interface emulator: a process that replaces itself between response and next keeps its
+    /// process id, the answered event stays answered, and the next event comes to the new one without a new init. A
+    /// process that exits there, even with status 0, turns the answered event into `Runtime.ExitError`.
+    Recycle,
+    /// Exit with this failure.
+    Failed(Failure),
+}
+
+/// Serves events until the process has to end. Posts an init error if it can't start.
+pub async fn serve(variables: Variables<'_>, log: &Log) -> Ended {
+    let settings = match Lambda::from_environment(variables) {
+        Ok(settings) => settings,
+        Err(error) => {
+            let api = variables("AWS_LAMBDA_RUNTIME_API").and_then(|api| RuntimeApi::new(&api.to_string_lossy()).ok());
+            return init_failed(api.as_ref(), Failure::from(&error), log).await;
+        }
+    };
+    let api = match RuntimeApi::new(&settings.runtime_api) {
+        Ok(api) => api,
+        Err(error) => return Ended::Failed(Failure::from(&error)),
+    };
+    match start(&settings, log).await {
+        Ok(host) => poll(&api, host, settings.concurrency).await,
+        Err(failure) => init_failed(Some(&api), failure, log).await,
+    }
+}
+
+async fn init_failed(api: Option<&RuntimeApi>, failure: Failure, log: &Log) -> Ended {
+    log.host(failure.code.meaning().level, &failure.to_string());
+    if let Some(api) = api
+        && let Err(error) = api.post_init_error(&failure).await
+    {
+        log.host(Level::Error, &crate::error::chain(&error));
+    }
+    Ended::Failed(failure)
+}
+
+async fn start(settings: &Lambda, log: &Log) -> Result<Host, Failure> {
+    let folder = settings.component.parent().unwrap_or(Path::new("/"));
+    let manifest = Manifest::find(folder).map_err(|error| Failure::from(&error))?;
+    let function = Function {
+        name: manifest.as_ref().map_or_else(|| settings.function.clone(), |manifest| manifest.name.clone()),
+        limits: limits(settings, manifest.as_ref()),
+        config: config(settings, manifest.as_ref())?,
+    };
+    // Only what lies in the package came with this program; a component elsewhere brings no native code.
+    let package = settings.component.starts_with(&settings.task_root).then(|| TrustedFolder::deployed(folder));
+    let artifacts = Artifacts { package, ..Artifacts::default() };
+    let surroundings = Surroundings { artifacts, log: log.clone(), concurrency: settings.concurrency };
+    Ok(function.start(&settings.component, surroundings).await?.host)
+}
+
+fn limits(settings: &Lambda, manifest: Option<&Manifest>) -> Limits {
+    let wanted = manifest.map(|manifest| manifest.limits).unwrap_or_default();
+    Limits {
+        time: wanted.time.map_or(TIME_MAX, |time| time.0),
+        memory: wanted.memory.map_or(settings.guest_memory, |memory| memory.min(settings.guest_memory)),
+        response: RESPONSE_BYTES_MAX,
+    }
+}
+
+fn config(settings: &Lambda, manifest: Option<&Manifest>) -> Result<Config, Failure> {
+    let mut layers = manifest.map(Manifest::layers).transpose().map_err(|error| Failure::from(&error))?.unwrap_or_default();
+    if let Some(text) = &settings.config {
+        layers.push(Layer::from_json("CRUNCHBOX_CONFIG", text).map_err(|error| Failure::from(&error))?);
+    }
+    Ok(Config::merge(layers))
+}
+
+/// One loop per event that may be handled at once; the first that has to end ends all.
+async fn poll(api: &RuntimeApi, host: Host, concurrency: u32) -> Ended {
+    let cold = AtomicBool::new(true);
+    let loops = (0..concurrency).map(|_| Box::pin(poll_one(api, &host, &cold)));
+    let ended = futures_util::future::select_all(loops).await.0;
+    host.log().flush();
+    ended
+}
+
+async fn poll_one(api: &RuntimeApi, host: &Host, cold: &AtomicBool) -> Ended {
+    loop {
+        let next = match api.next().await {
+            Ok(next) => next,
+            Err(error) => return Ended::Failed(Failure::from(&error)),
+        };
+        let outcome = handle(host, &next).await;
+        let posted = match &outcome.result {
+            Ok(response) => api.post_response(&next, response).await,
+            Err(failure) => api.post_error(&next, failure).await,
+        };
+        summarise(host, &next, &outcome, cold.swap(false, Ordering::Relaxed));
+        if let Err(error) = posted {
+            host.log().host(Level::Error, &format!("{}: {}", error.code(), crate::error::chain(&error)));
+        }
+        // Lambda freezes the process once it asks for the next event; what was not written then may never be.
+        host.log().flush();
+        if outcome.result.is_err_and(|failure| failure.code == Code::HostPanic) {
+            return Ended::Recycle;
+        }
+    }
+}
+
+async fn handle(host: &Host, next: &NextEvent) -> Outcome {
+    if let Some(context) = &next.client_context
+        && let Err(problem) = check_json(context)
+    {
+        let message = format!("the client context is not one JSON text: {problem}");
+        return Outcome::refused(Failure::new(Code::ClientContext, message));
+    }
+    let invocation = Invocation {
+        event: next.body.to_vec(),
+        request_id: next.request_id.clone(),
+        deadline: next.deadline_ms.map(|ms| instant_of(ms, SystemTime::now())),
+        trace_id: next.trace_id.clone(),
+        tenant_id: next.tenant_id.clone(),
+        invoked_arn: next.invoked_arn.clone(),
+        client_context: next.client_context.clone(),
+        identity: next.identity.clone(),
+    };
+    host.handle(invocation).await
+}
+
+/// The caller's deadline, in milliseconds since 1970, on the monotonic clock and less the time to report in.
+fn instant_of(deadline_ms: u64, now: SystemTime) -> Instant {
+    let deadline = SystemTime::UNIX_EPOCH + Duration::from_millis(deadline_ms.min(u64::from(u32::MAX) * 1_000));
+    let left = deadline.duration_since(now).unwrap_or_default().min(TIME_MAX);
+    Instant::now() + left.saturating_sub(REPORT_RESERVE)
+}
+
+/// One line per event: what it came to and what it took.
+fn summarise(host: &Host, next: &NextEvent, outcome: &Outcome, cold: bool) {
+    let usage = outcome.usage;
+    let ms = |time: Duration| format!("{:.3}", time.as_secs_f64() * 1e3);
+    let mut fields = vec![
+        ("outcome".to_owned(), format!("\"{}\"", outcome.code())),
+        ("cold".to_owned(), cold.to_string()),
+        ("instantiateMs".to_owned(), ms(usage.instantiate)),
+        ("callMs".to_owned(), ms(usage.call)),
+        ("memoryPeakBytes".to_owned(), usage.memory_peak.to_string()),
+        ("memoryLimitBytes".to_owned(), usage.memory_limit.to_string()),
+        ("eventBytes".to_owned(), next.body.len().to_string()),
+        ("logLines".to_owned(), usage.log_lines.to_string()),
+        ("logCut".to_owned(), usage.log_cut.to_string()),
+    ];
+    let (level, message) = match &outcome.result {
+        Ok(response) => {
+            fields.push(("responseBytes".to_owned(), response.len().to_string()));
+            (Level::Info, "event handled".to_owned())
+        }
+        Err(failure) => {
+            let meaning = failure.code.meaning();
+            fields.push(("blame".to_owned(), format!("\"{}\"", meaning.blame)));
+            fields.push(("errorType".to_owned(), serde_json::Value::from(failure.kind.as_str()).to_string()));
+            fields.extend(failure.details.clone().map(|details| ("details".to_owned(), details)));
+            (meaning.level, failure.message.clone())
+        }
+    };
+    let scope: Scope = host.guest().scope(&next.request_id);
+    host.log().write(&Line { level, message: &message, source: Source::Host, scope: Some(&scope), fields: &fields });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_leaves_time_to_report_and_a_past_or_absurd_one_is_bounded() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_millis(10_000);
+        let left = |deadline_ms| instant_of(deadline_ms, now).saturating_duration_since(Instant::now());
+        assert!(left(13_000) <= Duration::from_millis(2_950) && left(13_000) > Duration::from_millis(2_000));
+        assert_eq!(left(9_000), Duration::ZERO);
+        assert!(left(u64::MAX) <= TIME_MAX);
+    }
+}

@@ -1,0 +1,73 @@
+//! From a component's file to a host that serves it: read, obtain the artifact, load, configure. What both fronts do
+//! before their first event.
+
+use crate::component::Component;
+use crate::config::Config;
+use crate::engine::{Artifacts, Engines, Origin};
+use crate::error::Failure;
+use crate::guest::{Guest, Identity, Limits, Parts};
+use crate::host::Host;
+use crate::telemetry::Log;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What is served, under which name and conditions.
+#[derive(Debug, Clone)]
+pub struct Function {
+    /// Its name.
+    pub name: String,
+    /// What it may use up.
+    pub limits: Limits,
+    /// What it is configured with.
+    pub config: Config,
+}
+
+/// Where it runs.
+#[derive(Debug)]
+pub struct Surroundings {
+    /// Where artifacts come from.
+    pub artifacts: Artifacts,
+    /// Where lines go.
+    pub log: Log,
+    /// Events at once.
+    pub concurrency: u32,
+}
+
+/// A host ready for events, and what it took.
+#[derive(Debug)]
+pub struct Ready {
+    /// The host.
+    pub host: Host,
+    /// Where the artifact came from.
+    pub origin: Origin,
+    /// Finding or compiling the artifact.
+    pub obtain: Duration,
+    /// Loading and linking it.
+    pub load: Duration,
+}
+
+impl Function {
+    /// Gets the function ready to serve.
+    ///
+    /// # Errors
+    /// A classified failure: of the component, its artifact, its world, or this machine.
+    pub async fn start(self, component: &Path, surroundings: Surroundings) -> Result<Ready, Failure> {
+        let component = Component::read(component).map_err(|error| Failure::from(&error))?;
+        let started = Instant::now();
+        let (artifact, origin) =
+            surroundings.artifacts.obtain(&component).await.map_err(|error| Failure::from(&error))?;
+        let obtained = Instant::now();
+        let engines = Engines::start(surroundings.concurrency).map_err(|error| Failure::from(&error))?;
+        let identity = Identity {
+            function: self.name,
+            channel: "local".to_owned(),
+            release: component.digest().to_string(),
+        };
+        let parts = Parts { identity, component: component.digest(), limits: self.limits, config: self.config };
+        let guest = Guest::load(&engines, &artifact, parts).map_err(|error| Failure::from(&error))?;
+        let host = Host::new(Arc::new(engines), guest, surroundings.log, surroundings.concurrency)
+            .map_err(|error| Failure::from(&error))?;
+        Ok(Ready { host, origin, obtain: obtained - started, load: obtained.elapsed() })
+    }
+}

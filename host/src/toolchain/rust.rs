@@ -1,0 +1,179 @@
+//! Rust projects: `cargo build` for `wasm32-wasip2`, with rustup's target where it is installed, else with Debian's
+//! packages, which build the standard library from source.
+
+use super::{BuildError, Setup, setup};
+use crate::settings::Variables;
+use serde::Deserialize;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+pub(super) const TARGET: &str = "wasm32-wasip2";
+
+/// Where Debian's `wasi-libc` puts the C library.
+const DEBIAN_LIBC: &str = "/usr/lib/wasm32-wasi";
+
+/// What can build for the target on this machine.
+enum Toolchain {
+    /// The toolchain on the path has the target.
+    Rustup,
+    /// Debian's compiler and library sources; the linkers lie in the folder, which is rustup's.
+    Debian { linkers: PathBuf },
+}
+
+pub(super) fn build(folder: &Path, setup: Setup, variables: Variables<'_>) -> Result<PathBuf, BuildError> {
+    let toolchain = match (find(folder)?, setup) {
+        (Some(toolchain), _) => toolchain,
+        (None, Setup::Tell) => return Err(missing()),
+        (None, Setup::Install) => {
+            setup::install(folder)?;
+            find(folder)?.ok_or_else(|| BuildError::Setup("the target is still not there".to_owned()))?
+        }
+    };
+    let mut command = match &toolchain {
+        Toolchain::Rustup => Command::new("cargo"),
+        Toolchain::Debian { linkers } => debian_cargo(linkers, variables)?,
+    };
+    command.args(["build", "--release", "--target", TARGET, "--message-format", "json-render-diagnostics"]);
+    // Line tables for the author's own crate let a trace name file and line; those of dependencies would only add size.
+    command.args(["--config", "profile.release.package.'*'.debug=false"]);
+    command
+        .current_dir(folder)
+        .env("CARGO_PROFILE_RELEASE_DEBUG", "line-tables-only")
+        .env("CARGO_PROFILE_RELEASE_STRIP", "none")
+        .env("CARGO_PROFILE_RELEASE_PANIC", "abort")
+        .env("CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS", rustflags(folder, &toolchain, variables));
+    // Flags meant for the machine's own processor would take precedence over ours, or break the target.
+    for foreign in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_BUILD_RUSTFLAGS"] {
+        command.env_remove(foreign);
+    }
+    let output = run_cargo(&mut command)?;
+    component_in(&output, folder)
+}
+
+fn missing() -> BuildError {
+    BuildError::ToolMissing { what: "the Rust target wasm32-wasip2", install: setup::advice() }
+}
+
+fn find(folder: &Path) -> Result<Option<Toolchain>, BuildError> {
+    let sysroot = sysroot("rustc", folder)?;
+    if sysroot.join("lib/rustlib").join(TARGET).join("lib").is_dir() {
+        return Ok(Some(Toolchain::Rustup));
+    }
+    let linkers = sysroot.join(format!("lib/rustlib/{}-unknown-linux-gnu/bin", std::env::consts::ARCH));
+    let there = [linkers.join("wasm-component-ld"), linkers.join("rust-lld"), "/usr/bin/cargo".into(), Path::new(DEBIAN_LIBC).join("libc.a")];
+    let complete = there.iter().all(|path| path.is_file());
+    let sources = || sysroot_of_debian().is_some_and(|root| root.join("lib/rustlib/src/rust/library/std").is_dir());
+    Ok((complete && sources()).then_some(Toolchain::Debian { linkers }))
+}
+
+fn sysroot(rustc: &str, folder: &Path) -> Result<PathBuf, BuildError> {
+    let mut command = Command::new(rustc);
+    let output = command.args(["--print", "sysroot"]).current_dir(folder).stderr(Stdio::null()).output();
+    match output {
+        Ok(output) if output.status.success() => Ok(String::from_utf8_lossy(&output.stdout).trim().into()),
+        Ok(_) | Err(_) => Err(BuildError::ToolMissing {
+            what: "Rust",
+            install: "curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh".to_owned(),
+        }),
+    }
+}
+
+fn sysroot_of_debian() -> Option<PathBuf> {
+    sysroot("/usr/bin/rustc", Path::new("/")).ok()
+}
+
+fn debian_cargo(linkers: &Path, variables: Variables<'_>) -> Result<Command, BuildError> {
+    let inherited = variables("PATH").unwrap_or_default();
+    let folders = std::iter::once(linkers.to_owned()).chain(std::env::split_paths(&inherited));
+    let path = std::env::join_paths(folders).map_err(|error| BuildError::Setup(format!("PATH: {error}")))?;
+    let mut command = Command::new("/usr/bin/cargo");
+    command
+        .arg("-Zbuild-std=std,panic_abort")
+        .env("PATH", path)
+        .env("RUSTC", "/usr/bin/rustc")
+        // Lets a stable compiler build its own standard library from source.
+        .env("RUSTC_BOOTSTRAP", "1");
+    for of_rustup in ["RUSTUP_TOOLCHAIN", "CARGO", "RUSTDOC", "RUSTC_WRAPPER"] {
+        command.env_remove(of_rustup);
+    }
+    Ok(command)
+}
+
+fn rustflags(folder: &Path, toolchain: &Toolchain, variables: Variables<'_>) -> OsString {
+    let mut flags = OsString::from("-Ctarget-feature=+simd128");
+    if let Toolchain::Debian { .. } = toolchain {
+        flags.push(" -Clink-self-contained=no -Lnative=");
+        flags.push(DEBIAN_LIBC);
+        flags.push(" -Clink-arg=");
+        flags.push(DEBIAN_LIBC);
+        flags.push("/crt1-reactor.o");
+    }
+    // A component must not tell in which folder of which person it was built.
+    let home = variables("HOME").map(PathBuf::from);
+    let cargo_home = variables("CARGO_HOME").map(PathBuf::from).or_else(|| home.map(|home| home.join(".cargo")));
+    let prefixes = [cargo_home.map(|home| home.join("registry/src")), folder.canonicalize().ok()];
+    for prefix in prefixes.into_iter().flatten().filter(|prefix| !contains_space(prefix.as_os_str())) {
+        flags.push(" --remap-path-prefix=");
+        flags.push(prefix);
+        flags.push("=.");
+    }
+    flags
+}
+
+/// Cargo splits flags at spaces and knows no quotes; such a folder stays as it is.
+fn contains_space(path: &OsStr) -> bool {
+    path.as_encoded_bytes().iter().any(u8::is_ascii_whitespace)
+}
+
+fn run_cargo(command: &mut Command) -> Result<Vec<u8>, BuildError> {
+    let tool = command.get_program().to_string_lossy().into_owned();
+    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+    match output {
+        Ok(output) if output.status.success() => Ok(output.stdout),
+        Ok(_) => Err(BuildError::Failed { tool: "cargo build".to_owned() }),
+        Err(source) => Err(BuildError::Tool { tool, source }),
+    }
+}
+
+#[derive(Deserialize)]
+struct Message {
+    reason: String,
+    #[serde(default)]
+    manifest_path: PathBuf,
+    #[serde(default)]
+    filenames: Vec<PathBuf>,
+}
+
+/// The component that cargo says it made for the package in the folder.
+fn component_in(messages: &[u8], folder: &Path) -> Result<PathBuf, BuildError> {
+    let own = folder.join("Cargo.toml").canonicalize().unwrap_or_default();
+    let made = messages
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| serde_json::from_slice::<Message>(line).ok())
+        .filter(|message| message.reason == "compiler-artifact" && message.manifest_path == own)
+        .flat_map(|message| message.filenames)
+        .filter(|path| path.extension() == Some(OsStr::new("wasm")));
+    made.last().ok_or_else(|| BuildError::NoComponent("cargo made no .wasm file for this package".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_component_is_the_one_that_cargo_names_for_this_package() {
+        let folder = tempfile::tempdir().unwrap();
+        let manifest = folder.path().join("Cargo.toml");
+        std::fs::write(&manifest, "").unwrap();
+        let manifest = manifest.canonicalize().unwrap();
+        let messages = format!(
+            "{}\n{}\n{{\"reason\":\"build-finished\",\"success\":true}}\nnoise",
+            serde_json::json!({"reason": "compiler-artifact", "manifest_path": "/x/Cargo.toml", "filenames": ["/x.wasm"]}),
+            serde_json::json!({"reason": "compiler-artifact", "manifest_path": manifest, "filenames": ["/a.rlib", "/a.wasm"]}),
+        );
+        assert_eq!(component_in(messages.as_bytes(), folder.path()).unwrap(), Path::new("/a.wasm"));
+        let error = component_in(b"", folder.path()).unwrap_err();
+        assert!(error.hint().unwrap().contains("cdylib"));
+    }
+}

@@ -1,0 +1,61 @@
+//! Installs the Rust target: by rustup where it reaches its server, else by Debian's packages. Removes nothing, and
+//! touches no toolchain that is there.
+
+use super::rust::TARGET;
+use super::{BuildError, run_shown};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+const PACKAGES: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "wasi-libc"];
+
+/// The command that installs it, for a person to run.
+pub(super) fn advice() -> String {
+    if has("rustup") { format!("rustup target add {TARGET}") } else { apt_command().join(" ") }
+}
+
+pub(super) fn install(folder: &Path) -> Result<(), BuildError> {
+    if has("rustup") && run_shown(Command::new("rustup").args(["target", "add", TARGET]).current_dir(folder)).is_ok() {
+        return Ok(());
+    }
+    if !has("apt-get") {
+        return Err(BuildError::Setup(format!("`rustup target add {TARGET}` did not work, and there is no apt-get to fall back to")));
+    }
+    // A list that can't be renewed may still know the packages.
+    let _ = run_shown(&mut as_root(&["apt-get", "update", "-qq"]));
+    refuse_removals()?;
+    let command = apt_command();
+    run_shown(as_root(&command).env("DEBIAN_FRONTEND", "noninteractive"))
+}
+
+fn apt_command() -> Vec<&'static str> {
+    ["apt-get", "install", "--yes", "--no-install-recommends"].into_iter().chain(PACKAGES).collect()
+}
+
+/// Debian's packages conflict with its other Rust packages; one of those that is there must stay.
+fn refuse_removals() -> Result<(), BuildError> {
+    let output = Command::new("apt-get")
+        .args(["install", "--simulate", "--no-install-recommends"])
+        .args(PACKAGES)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|source| BuildError::Tool { tool: "apt-get".to_owned(), source })?;
+    let plan = String::from_utf8_lossy(&output.stdout);
+    let removed: Vec<&str> = plan.lines().filter_map(|line| line.strip_prefix("Remv ")).collect();
+    if removed.is_empty() {
+        return Ok(());
+    }
+    Err(BuildError::Setup(format!("installing {} would remove {}", PACKAGES.join(", "), removed.join(", "))))
+}
+
+fn as_root(arguments: &[&str]) -> Command {
+    let root = rustix::process::geteuid().is_root();
+    let mut all = arguments.iter().copied();
+    let program = if root { all.next().unwrap_or_default() } else { "sudo" };
+    let mut command = Command::new(program);
+    command.args(all);
+    command
+}
+
+fn has(tool: &str) -> bool {
+    Command::new(tool).arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+}
