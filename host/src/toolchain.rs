@@ -4,6 +4,8 @@
 mod rust;
 mod setup;
 
+pub use rust::cargo_build;
+
 use crate::error::{Code, Fault};
 use crate::manifest::{Build, Manifest};
 use crate::settings::Variables;

@@ -22,6 +22,15 @@ enum Toolchain {
 }
 
 pub(super) fn build(folder: &Path, setup: Setup, variables: Variables<'_>) -> Result<PathBuf, BuildError> {
+    let output = run_cargo(&mut cargo_build(folder, setup, variables)?)?;
+    component_in(&output, folder)
+}
+
+/// `cargo build --release` for the target in `folder`, ready to be run or to be told more; its messages are JSON.
+///
+/// # Errors
+/// [`BuildError::ToolMissing`] or [`BuildError::Setup`].
+pub fn cargo_build(folder: &Path, setup: Setup, variables: Variables<'_>) -> Result<Command, BuildError> {
     let toolchain = match (find(folder)?, setup) {
         (Some(toolchain), _) => toolchain,
         (None, Setup::Tell) => return Err(missing()),
@@ -47,8 +56,7 @@ pub(super) fn build(folder: &Path, setup: Setup, variables: Variables<'_>) -> Re
     for foreign in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_BUILD_RUSTFLAGS"] {
         command.env_remove(foreign);
     }
-    let output = run_cargo(&mut command)?;
-    component_in(&output, folder)
+    Ok(command)
 }
 
 fn missing() -> BuildError {

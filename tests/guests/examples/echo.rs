@@ -1,0 +1,8 @@
+//! Answers with the event, byte for byte.
+
+use crunchbox_sdk::{Failure, handler};
+
+#[handler(raw)]
+pub fn echo(event: String) -> Result<String, Failure> {
+    Ok(event)
+}

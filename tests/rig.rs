@@ -1,0 +1,193 @@
+//! What tests stand on: guests built once, a host in a sentence, the command, the deployed program.
+
+mod deployed;
+mod runtime_api;
+
+pub use deployed::Deployed;
+pub use runtime_api::{Event, RuntimeApi};
+
+use crunchbox::component::Component;
+use crunchbox::config::{Config, Layer};
+use crunchbox::engine::Artifacts;
+use crunchbox::engine::artifact::TrustedFolder;
+use crunchbox::engine::compile::{CompileLimits, Compiler};
+use crunchbox::error::{Failure, Level};
+use crunchbox::event::{Invocation, Outcome};
+use crunchbox::function::{Function, Surroundings};
+use crunchbox::guest::Limits;
+use crunchbox::host::Host;
+use crunchbox::quantity::Bytes;
+use crunchbox::telemetry::{Format, Log, Memory};
+use crunchbox::toolchain::{Setup, cargo_build};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// The program under test.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_crunchbox");
+
+/// The root of the workspace.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+/// A folder that stays between runs, for what takes long to make.
+pub fn kept(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    TrustedFolder::private(&folder).unwrap();
+    folder
+}
+
+/// A guest of `tests/guests/examples`, or the demonstration `crunch`; all are built at the first call.
+pub fn guest(name: &str) -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let folder = BUILT.get_or_init(|| {
+        build_guests(&root().join("guest/examples/crunch"), &[]);
+        build_guests(&root().join("tests/guests"), &["--examples"]);
+        target_folder().join("wasm32-wasip2/release")
+    });
+    let path = if name == "crunch" { folder.join("crunch.wasm") } else { folder.join(format!("examples/{name}.wasm")) };
+    assert!(path.is_file(), "{} was not built", path.display());
+    path
+}
+
+/// The target folder that this test itself was built in.
+fn target_folder() -> PathBuf {
+    Path::new(PROGRAM).parent().unwrap().parent().unwrap().to_owned()
+}
+
+fn build_guests(folder: &Path, more: &[&str]) {
+    let command = cargo_build(folder, Setup::Tell, &|name| std::env::var_os(name));
+    let mut command = command.unwrap_or_else(|error| {
+        panic!("{error}; run: cargo run -- build --setup guest/examples/crunch");
+    });
+    command.args(more).env("CARGO_TARGET_DIR", target_folder()).stdin(Stdio::null());
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Where artifacts of tests come from: compiled once, by the program under test.
+pub fn artifacts() -> Artifacts {
+    let cache = TrustedFolder::private(&kept("cache")).unwrap();
+    Artifacts { package: None, cache: Some(cache), compiler: Some(compiler()) }
+}
+
+pub fn compiler() -> Compiler {
+    Compiler { program: PROGRAM.into(), limits: CompileLimits::default() }
+}
+
+/// A host for one guest, built as a sentence: `Rig::of("echo").memory(8).start().handle("1")`.
+pub struct Rig {
+    component: PathBuf,
+    function: Function,
+}
+
+impl Rig {
+    pub fn of(name: &str) -> Self {
+        Self::of_file(&guest(name), name)
+    }
+
+    pub fn of_file(component: &Path, name: &str) -> Self {
+        let function = Function { name: name.to_owned(), limits: Limits::default(), config: Config::default() };
+        Self { component: component.to_owned(), function }
+    }
+
+    pub fn memory(mut self, mebibytes: u64) -> Self {
+        self.function.limits.memory = Bytes::mebi(mebibytes);
+        self
+    }
+
+    pub fn time(mut self, time: Duration) -> Self {
+        self.function.limits.time = time;
+        self
+    }
+
+    pub fn config(mut self, json: &str) -> Self {
+        self.function.config = Config::merge(vec![Layer::from_json("test", json).unwrap()]);
+        self
+    }
+
+    pub fn try_start(self) -> Result<Started, Failure> {
+        let memory = Memory::default();
+        let log = Log::new(Format::Json, Level::Info, memory.clone()).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let surroundings = Surroundings { artifacts: artifacts(), log, concurrency: 2 };
+        let ready = runtime.block_on(self.function.start(&self.component, surroundings))?;
+        Ok(Started { host: ready.host, memory, runtime })
+    }
+
+    pub fn start(self) -> Started {
+        self.try_start().unwrap()
+    }
+}
+
+/// A host that runs.
+pub struct Started {
+    pub host: Host,
+    memory: Memory,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Started {
+    pub fn handle(&self, event: &str) -> Outcome {
+        self.handle_as(Invocation { event: event.into(), request_id: "test".into(), ..Invocation::default() })
+    }
+
+    pub fn handle_as(&self, invocation: Invocation) -> Outcome {
+        self.runtime.block_on(self.host.handle(invocation))
+    }
+
+    pub fn block_on<R>(&self, future: impl Future<Output = R>) -> R {
+        self.runtime.block_on(future)
+    }
+
+    /// All log lines so far.
+    pub fn lines(&self) -> Vec<serde_json::Value> {
+        self.host.log().flush();
+        self.memory.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+/// The failure of an outcome that must have one.
+pub fn failure(outcome: Outcome) -> Failure {
+    outcome.result.expect_err("expected a failure, got a response")
+}
+
+/// The command with arguments, with a cache that tests share.
+pub fn crunchbox(arguments: &[&str]) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.args(arguments).env("XDG_CACHE_HOME", kept("xdg")).env("NO_COLOR", "1").stdin(Stdio::null());
+    for lambdas in ["AWS_LAMBDA_RUNTIME_API", "CRUNCHBOX_CONFIG"] {
+        command.env_remove(lambdas);
+    }
+    command
+}
+
+/// What a finished command printed, and its exit status.
+pub struct Finished {
+    pub stdout: String,
+    pub stderr: String,
+    pub exit: i32,
+}
+
+pub fn finish(command: &mut Command) -> Finished {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    Finished {
+        stdout: String::from_utf8(stdout).unwrap(),
+        stderr: String::from_utf8(stderr).unwrap(),
+        exit: status.code().unwrap_or(-1),
+    }
+}
+
+/// A component written as text.
+pub fn component(folder: &Path, wat: &str) -> PathBuf {
+    let path = folder.join("component.wasm");
+    std::fs::write(&path, wat::parse_str(wat).unwrap()).unwrap();
+    path
+}
+
+/// Reads a component that a test needs as bytes.
+pub fn read(path: &Path) -> Component {
+    Component::read(path).unwrap()
+}

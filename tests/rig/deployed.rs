@@ -1,0 +1,130 @@
+//! The program as it is deployed: the release profile, no compiler, in a package of its own, behind a Runtime API.
+
+use super::{RuntimeApi, compiler, guest, read, root};
+use crunchbox::engine::artifact::{Statement, TrustedFolder};
+use crunchbox::engine::key::{Baseline, EngineKey};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Mutex, OnceLock};
+
+/// Builds the program without a compiler once per test run.
+pub fn deployed_binary() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let status = Command::new(env!("CARGO"))
+            .args(["build", "--release", "--package", "crunchbox", "--no-default-features", "--features", "lambda"])
+            .current_dir(root())
+            .stdin(Stdio::null())
+            .status()
+            .unwrap();
+        assert!(status.success(), "the program without a compiler does not build");
+        let target = Path::new(super::PROGRAM).parent().unwrap().parent().unwrap();
+        target.join("release/crunchbox")
+    })
+}
+
+/// A package on the way to be started.
+pub struct Deployed {
+    folder: tempfile::TempDir,
+    variables: Vec<(String, String)>,
+}
+
+/// Makes and keeps the artifacts that packages take along: the full build's, for the build without a compiler.
+fn precompile(component: &Path, folder: &TrustedFolder) {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let component = read(component);
+    let baseline = Baseline::of_this_machine();
+    let code = runtime.block_on(compiler().compile(&component, baseline)).unwrap();
+    folder.keep(&code, &Statement::new(component.digest(), EngineKey::new(baseline), &code)).unwrap();
+}
+
+impl Deployed {
+    /// A package with the program, a guest as `guest.wasm` and its artifact.
+    pub fn with(name: &str) -> Self {
+        let deployed = Self::empty().file("guest.wasm", &std::fs::read(guest(name)).unwrap());
+        precompile(&guest(name), &TrustedFolder::deployed(deployed.folder.path()));
+        deployed
+    }
+
+    /// A package with nothing but the program.
+    pub fn empty() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(deployed_binary(), folder.path().join("bootstrap")).unwrap();
+        Self { folder, variables: Vec::new() }
+    }
+
+    pub fn file(self, name: &str, bytes: &[u8]) -> Self {
+        std::fs::write(self.folder.path().join(name), bytes).unwrap();
+        self
+    }
+
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Starts `bootstrap` as Lambda does: an environment of its own, no standard input.
+    pub fn start(self, api: &RuntimeApi) -> Running {
+        let folder = self.folder.path();
+        let mut child = Command::new(folder.join("bootstrap"))
+            .current_dir(folder)
+            .env_clear()
+            .env("AWS_LAMBDA_RUNTIME_API", api.address())
+            .env("AWS_LAMBDA_FUNCTION_NAME", "acme-guest")
+            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
+            .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
+            .env("LAMBDA_TASK_ROOT", folder)
+            .env("_HANDLER", "guest")
+            .envs(self.variables)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let (sender, lines) = channel();
+        std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        Running { child, lines, _folder: self.folder }
+    }
+}
+
+/// A started program; killed when dropped.
+pub struct Running {
+    child: Child,
+    lines: Receiver<String>,
+    _folder: tempfile::TempDir,
+}
+
+impl Running {
+    /// The log lines up to the one that reports an event, that one last.
+    pub fn lines_of_an_event(&self) -> Vec<serde_json::Value> {
+        let mut lines: Vec<serde_json::Value> = Vec::new();
+        loop {
+            let line = self.lines.recv_timeout(super::runtime_api::PATIENCE).expect("a log line");
+            lines.push(serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line}")));
+            if lines.last().unwrap()["fields"]["outcome"].is_string() {
+                return lines;
+            }
+        }
+    }
+
+    /// The next line as it is.
+    pub fn line(&self) -> String {
+        self.lines.recv_timeout(super::runtime_api::PATIENCE).expect("a log line")
+    }
+
+    /// Waits for the process to end.
+    pub fn exit(mut self) -> i32 {
+        self.child.wait().unwrap().code().unwrap_or(-1)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
