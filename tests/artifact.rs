@@ -1,6 +1,6 @@
 //! Components and artifacts: what loads, what is refused, where native code comes from.
 
-use crate::rig::{Rig, artifacts, component, compiler, guest, kept, read};
+use crate::rig::{Rig, artifacts, compiler, component, guest, kept, read};
 use crunchbox::engine::artifact::TrustedFolder;
 use crunchbox::engine::compile::{CompileLimits, Compiler};
 use crunchbox::engine::key::Baseline;
@@ -11,20 +11,32 @@ use std::time::Duration;
 
 fn refusal(wat: &str) -> (Code, String) {
     let folder = tempfile::tempdir().unwrap();
-    let failure = Rig::of_file(&component(folder.path(), wat), "odd").try_start().err().expect("a refusal");
+    let failure = Rig::of_file(&component(folder.path(), wat), "odd")
+        .try_start()
+        .err()
+        .expect("a refusal");
     (failure.code, failure.message)
 }
 
 fn block_on<R>(future: impl Future<Output = R>) -> R {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(future)
 }
 
 #[test]
 fn a_component_without_a_handler_is_refused_with_what_it_exports() {
     let (code, message) = refusal("(component)");
     assert_eq!(code, Code::ComponentWrongWorld);
-    assert!(message.contains("crunchbox:function/handler@0.1.0") && message.contains("got nothing"), "{message}");
-    let (_, message) = refusal(r#"(component (core module $m (func (export "f"))) (core instance $i (instantiate $m)) (func (export "other") (canon lift (core func $i "f"))))"#);
+    assert!(
+        message.contains("crunchbox:function/handler@0.1.0") && message.contains("got nothing"),
+        "{message}"
+    );
+    let (_, message) = refusal(
+        r#"(component (core module $m (func (export "f"))) (core instance $i (instantiate $m)) (func (export "other") (canon lift (core func $i "f"))))"#,
+    );
     assert!(message.contains("got `other`"), "{message}");
 }
 
@@ -32,7 +44,10 @@ fn a_component_without_a_handler_is_refused_with_what_it_exports() {
 fn an_import_that_nobody_offers_is_refused_by_name() {
     let (code, message) = refusal(r#"(component (import "acme:db/rows@1.0.0" (instance)))"#);
     assert_eq!(code, Code::ComponentWrongWorld);
-    assert!(message.contains("`acme:db/rows@1.0.0`") && message.contains("offered are"), "{message}");
+    assert!(
+        message.contains("`acme:db/rows@1.0.0`") && message.contains("offered are"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -48,7 +63,11 @@ fn an_offered_interface_with_other_functions_is_refused_by_name() {
 #[test]
 fn the_oldest_published_contract_is_still_served() {
     // Kept as bytes, for ever: an echo guest built against crunchbox:function@0.1.0.
-    let rig = Rig::of_file(&crate::rig::root().join("tests/data/echo-0.1.0.wasm"), "old").start();
+    let rig = Rig::of_file(
+        &crate::rig::root().join("tests/data/echo-0.1.0.wasm"),
+        "old",
+    )
+    .start();
     assert_eq!(rig.handle("[1]").result.unwrap(), "[1]");
 }
 
@@ -56,10 +75,20 @@ fn the_oldest_published_contract_is_still_served() {
 fn a_component_is_compiled_once_and_then_loaded_from_the_cache() {
     let folder = tempfile::tempdir().unwrap();
     let cache = || Some(TrustedFolder::private(&folder.path().join("cache")).unwrap());
-    let sources = || Artifacts { package: None, cache: cache(), compiler: Some(compiler()) };
+    let sources = || Artifacts {
+        package: None,
+        cache: cache(),
+        compiler: Some(compiler()),
+    };
     let component = read(&guest("echo"));
-    assert_eq!(block_on(sources().obtain(&component)).unwrap().1, Origin::Compiled);
-    assert_eq!(block_on(sources().obtain(&component)).unwrap().1, Origin::Cache);
+    assert_eq!(
+        block_on(sources().obtain(&component)).unwrap().1,
+        Origin::Compiled
+    );
+    assert_eq!(
+        block_on(sources().obtain(&component)).unwrap().1,
+        Origin::Cache
+    );
 }
 
 #[test]
@@ -67,12 +96,19 @@ fn a_damaged_artifact_in_the_cache_is_made_again() {
     let folder = kept("damaged");
     let cache = TrustedFolder::private(&folder).unwrap();
     let component = read(&guest("echo"));
-    let sources = Artifacts { package: None, cache: Some(cache), compiler: Some(compiler()) };
+    let sources = Artifacts {
+        package: None,
+        cache: Some(cache),
+        compiler: Some(compiler()),
+    };
     block_on(sources.obtain(&component)).unwrap();
     for entry in std::fs::read_dir(&folder).unwrap() {
         std::fs::write(entry.unwrap().path(), "{}").unwrap();
     }
-    assert_eq!(block_on(sources.obtain(&component)).unwrap().1, Origin::Compiled);
+    assert_eq!(
+        block_on(sources.obtain(&component)).unwrap().1,
+        Origin::Compiled
+    );
 }
 
 #[test]
@@ -90,24 +126,38 @@ fn a_guest_that_does_not_fit_the_pool_runs_on_demand() {
 /// A component whose one function has `count` steps that the compiler can't fold.
 fn large(count: usize) -> String {
     let steps = "local.get 0 i64.load local.get 0 i64.mul local.set 1 ".repeat(count);
-    format!("(component (core module (memory 1) (func (export \"f\") (param i32) (local i64) {}))", steps.replace("local.get 0 i64.mul", "local.get 1 i64.mul")) + ")"
+    format!(
+        "(component (core module (memory 1) (func (export \"f\") (param i32) (local i64) {}))",
+        steps.replace("local.get 0 i64.mul", "local.get 1 i64.mul")
+    ) + ")"
 }
 
 fn compile_with(limits: CompileLimits, steps: usize) -> Code {
     let folder = tempfile::tempdir().unwrap();
     let path = component(folder.path(), &large(steps));
-    let compiler = Compiler { limits, ..compiler() };
-    block_on(compiler.compile(&read(&path), Baseline::of_this_machine())).unwrap_err().code()
+    let compiler = Compiler {
+        limits,
+        ..compiler()
+    };
+    block_on(compiler.compile(&read(&path), Baseline::of_this_machine()))
+        .unwrap_err()
+        .code()
 }
 
 #[test]
 fn a_component_that_takes_too_long_to_compile_is_stopped() {
-    let limits = CompileLimits { time: Time(Duration::from_millis(300)), memory: Bytes::mebi(8192) };
+    let limits = CompileLimits {
+        time: Time(Duration::from_millis(300)),
+        memory: Bytes::mebi(8192),
+    };
     assert_eq!(compile_with(limits, 300_000), Code::CompileTimeLimit);
 }
 
 #[test]
 fn a_component_that_takes_too_much_memory_to_compile_is_stopped() {
-    let limits = CompileLimits { time: Time(Duration::from_secs(120)), memory: Bytes::mebi(64) };
+    let limits = CompileLimits {
+        time: Time(Duration::from_secs(120)),
+        memory: Bytes::mebi(64),
+    };
     assert_eq!(compile_with(limits, 700_000), Code::CompileMemoryLimit);
 }

@@ -19,9 +19,16 @@ fn events() -> String {
 /// Runs a component that can't be run; returns exit status and words.
 fn run_bad(path: &Path, event: &str) -> (i32, String) {
     let done = finish(&mut crunchbox(&["run", text(path), "--data", event]));
-    assert_eq!(done.stdout, "", "no response, so nothing on standard output");
+    assert_eq!(
+        done.stdout, "",
+        "no response, so nothing on standard output"
+    );
     assert!(done.stderr.contains("hint: "), "{}", done.stderr);
-    assert!(!done.stderr.contains("RUST_BACKTRACE") && !done.stderr.contains("panicked"), "{}", done.stderr);
+    assert!(
+        !done.stderr.contains("RUST_BACKTRACE") && !done.stderr.contains("panicked"),
+        "{}",
+        done.stderr
+    );
     (done.exit, done.stderr)
 }
 
@@ -29,11 +36,30 @@ fn run_bad(path: &Path, event: &str) -> (i32, String) {
 fn run_answers_an_event_from_a_file_on_standard_output() {
     let file = format!("{}/two-stations.json", events());
     let config = text(&root().join("guest/examples/crunch/config.toml")).to_owned();
-    let done = finish(&mut crunchbox(&["run", text(&guest("crunch")), "-e", &file, "--config", &config]));
+    let done = finish(&mut crunchbox(&[
+        "run",
+        text(&guest("crunch")),
+        "-e",
+        &file,
+        "--config",
+        &config,
+    ]));
     assert_eq!(done.exit, 0, "{}", done.stderr);
-    assert!(done.stdout.starts_with("{\"stations\":{\"bergen\""), "{}", done.stdout);
-    assert!(done.stderr.contains("✓") && done.stderr.contains("is enough"), "{}", done.stderr);
-    assert!(done.stderr.contains(&format!("config {config}")), "{}", done.stderr);
+    assert!(
+        done.stdout.starts_with("{\"stations\":{\"bergen\""),
+        "{}",
+        done.stdout
+    );
+    assert!(
+        done.stderr.contains("✓") && done.stderr.contains("is enough"),
+        "{}",
+        done.stderr
+    );
+    assert!(
+        done.stderr.contains(&format!("config {config}")),
+        "{}",
+        done.stderr
+    );
 }
 
 #[test]
@@ -44,38 +70,91 @@ fn run_passes_an_event_from_standard_input_byte_for_byte() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    child.stdin.take().unwrap().write_all(ODD.as_bytes()).unwrap();
-    assert_eq!(String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap(), ODD);
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(ODD.as_bytes())
+        .unwrap();
+    assert_eq!(
+        String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap(),
+        ODD
+    );
 }
 
 #[test]
 fn a_folder_of_events_ends_with_a_summary_and_the_first_failures_exit_status() {
     let folder = tempfile::tempdir().unwrap();
-    for (name, event) in [("a.json", "\"forge\""), ("b.json", "\"panic\""), ("c.json", "\"garbage\""), ("d.txt", "x")] {
+    for (name, event) in [
+        ("a.json", "\"forge\""),
+        ("b.json", "\"panic\""),
+        ("c.json", "\"garbage\""),
+        ("d.txt", "x"),
+    ] {
         std::fs::write(folder.path().join(name), event).unwrap();
     }
-    let done = finish(&mut crunchbox(&["run", text(&guest("misbehave")), "-e", text(folder.path())]));
+    let done = finish(&mut crunchbox(&[
+        "run",
+        text(&guest("misbehave")),
+        "-e",
+        text(folder.path()),
+    ]));
     assert_eq!((done.exit, done.stdout.as_str()), (11, "null\n"));
-    assert!(done.stderr.contains("3 events: 1 ok, 2 failed"), "{}", done.stderr);
+    assert!(
+        done.stderr.contains("3 events: 1 ok, 2 failed"),
+        "{}",
+        done.stderr
+    );
 }
 
 #[test]
 fn a_second_run_loads_the_artifact_from_the_cache_and_says_so() {
     let cache = tempfile::tempdir().unwrap();
     let guest = guest("echo");
-    let arguments = ["run", text(&guest), "--data", "1", "--cache", text(cache.path())];
-    assert!(finish(&mut crunchbox(&arguments)).stderr.contains("Compiled, kept in the cache"));
-    assert!(finish(&mut crunchbox(&arguments)).stderr.contains("Loaded from the cache"));
+    let arguments = [
+        "run",
+        text(&guest),
+        "--data",
+        "1",
+        "--cache",
+        text(cache.path()),
+    ];
+    assert!(
+        finish(&mut crunchbox(&arguments))
+            .stderr
+            .contains("Compiled, kept in the cache")
+    );
+    assert!(
+        finish(&mut crunchbox(&arguments))
+            .stderr
+            .contains("Loaded from the cache")
+    );
 }
 
 #[test]
 fn with_json_every_line_of_standard_error_is_an_object() {
     let guest = guest("misbehave");
-    let done = finish(&mut crunchbox(&["run", text(&guest), "--data", "\"fail\"", "--json"]));
-    let lines: Vec<serde_json::Value> = done.stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let done = finish(&mut crunchbox(&[
+        "run",
+        text(&guest),
+        "--data",
+        "\"fail\"",
+        "--json",
+    ]));
+    let lines: Vec<serde_json::Value> = done
+        .stderr
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     let report = lines.last().unwrap();
-    assert_eq!((&report["type"], &report["outcome"]), (&"report".into(), &"Crunchbox.GuestFailure".into()));
-    assert_eq!((&report["failure"]["errorType"], &report["failure"]["exit"]), (&"NoReadings".into(), &10.into()));
+    assert_eq!(
+        (&report["type"], &report["outcome"]),
+        (&"report".into(), &"Crunchbox.GuestFailure".into())
+    );
+    assert_eq!(
+        (&report["failure"]["errorType"], &report["failure"]["exit"]),
+        (&"NoReadings".into(), &10.into())
+    );
 }
 
 #[test]
@@ -85,12 +164,37 @@ fn set_and_config_reach_the_guest_in_that_order() {
     std::fs::write(&config, r#"{"db": {"host": "file", "port": 1}}"#).unwrap();
     let guest = guest("facts");
     let event = r#"{"config": ["db"]}"#;
-    let done = finish(&mut crunchbox(&["run", text(&guest), "--data", event, "--config", text(&config), "--set", "db.host=set"]));
+    let done = finish(&mut crunchbox(&[
+        "run",
+        text(&guest),
+        "--data",
+        event,
+        "--config",
+        text(&config),
+        "--set",
+        "db.host=set",
+    ]));
     let facts: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
-    assert_eq!(facts["config"], serde_json::json!({"host": "set", "port": 1}));
-    let done = finish(&mut crunchbox(&["run", text(&guest), "--data", event, "--config", text(&config), "--set", "db=secret"]));
+    assert_eq!(
+        facts["config"],
+        serde_json::json!({"host": "set", "port": 1})
+    );
+    let done = finish(&mut crunchbox(&[
+        "run",
+        text(&guest),
+        "--data",
+        event,
+        "--config",
+        text(&config),
+        "--set",
+        "db=secret",
+    ]));
     assert_eq!(done.exit, 50);
-    assert!(done.stderr.contains("expected a table") && !done.stderr.contains("secret"), "{}", done.stderr);
+    assert!(
+        done.stderr.contains("expected a table") && !done.stderr.contains("secret"),
+        "{}",
+        done.stderr
+    );
 }
 
 #[test]
@@ -103,19 +207,44 @@ fn what_is_no_component_is_refused_each_with_an_exit_status_of_its_own() {
     };
     let whole = std::fs::read(guest("echo")).unwrap();
     let zeros = write("zeros.wasm", b"");
-    std::fs::File::options().write(true).open(&zeros).unwrap().set_len(200 << 20).unwrap();
+    std::fs::File::options()
+        .write(true)
+        .open(&zeros)
+        .unwrap()
+        .set_len(200 << 20)
+        .unwrap();
     let world = crate::rig::component(folder.path(), "(component)");
     for (path, exit, words) in [
-        (folder.path().join("missing.wasm"), 20, "there is no component"),
+        (
+            folder.path().join("missing.wasm"),
+            20,
+            "there is no component",
+        ),
         (write("empty.wasm", b""), 22, "an empty file"),
         (zeros, 23, "instead of `\\0asm`"),
-        (write("module.wasm", b"\0asm\x01\0\0\0"), 24, "a core WebAssembly module"),
-        (write("cut.wasm", &whole[..whole.len() / 2]), 25, "not valid"),
-        (write("header.wasm", b"\0asm\x0d"), 25, "the header of a component"),
+        (
+            write("module.wasm", b"\0asm\x01\0\0\0"),
+            24,
+            "a core WebAssembly module",
+        ),
+        (
+            write("cut.wasm", &whole[..whole.len() / 2]),
+            25,
+            "not valid",
+        ),
+        (
+            write("header.wasm", b"\0asm\x0d"),
+            25,
+            "the header of a component",
+        ),
         (world, 26, "exports no handler"),
     ] {
         let (status, stderr) = run_bad(&path, "1");
-        assert!(status == exit && stderr.contains(words), "{} → {status}: {stderr}", path.display());
+        assert!(
+            status == exit && stderr.contains(words),
+            "{} → {status}: {stderr}",
+            path.display()
+        );
     }
 }
 
@@ -129,14 +258,26 @@ fn a_component_or_event_without_permission_is_refused() {
     std::fs::copy(guest("echo"), &closed).unwrap();
     std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o000)).unwrap();
     let mut command = Command::new(&program);
-    command.args(["run", text(&closed), "--data", "1"]).current_dir("/").env("HOME", "/tmp").stdin(Stdio::null());
+    command
+        .args(["run", text(&closed), "--data", "1"])
+        .current_dir("/")
+        .env("HOME", "/tmp")
+        .stdin(Stdio::null());
     // Root may read everything, so the program runs as nobody there.
     if rustix::process::geteuid().is_root() {
         let nobody = tempfile::tempdir().unwrap();
         std::os::unix::fs::chown(nobody.path(), Some(65534), Some(65534)).unwrap();
-        command.env("XDG_CACHE_HOME", nobody.path()).uid(65534).gid(65534);
+        command
+            .env("XDG_CACHE_HOME", nobody.path())
+            .uid(65534)
+            .gid(65534);
         let done = finish(&mut command);
-        assert!(done.exit == 21 && done.stderr.contains("Permission denied"), "{}: {}", done.exit, done.stderr);
+        assert!(
+            done.exit == 21 && done.stderr.contains("Permission denied"),
+            "{}: {}",
+            done.exit,
+            done.stderr
+        );
     } else {
         assert_eq!(finish(&mut command).exit, 21);
     }
@@ -145,47 +286,95 @@ fn a_component_or_event_without_permission_is_refused() {
 #[test]
 fn an_event_that_is_missing_or_not_json_has_its_own_exit_status() {
     let guest = guest("echo");
-    let done = finish(&mut crunchbox(&["run", text(&guest), "-e", "/no/such/event.json"]));
-    assert!(done.exit == 42 && done.stderr.contains("/no/such/event.json"), "{}", done.stderr);
+    let done = finish(&mut crunchbox(&[
+        "run",
+        text(&guest),
+        "-e",
+        "/no/such/event.json",
+    ]));
+    assert!(
+        done.exit == 42 && done.stderr.contains("/no/such/event.json"),
+        "{}",
+        done.stderr
+    );
     let (exit, stderr) = run_bad(&guest, "{nope");
     assert!(exit == 40 && stderr.contains("line 1 column 2"), "{stderr}");
     let empty = tempfile::tempdir().unwrap();
-    let done = finish(&mut crunchbox(&["run", text(&guest), "-e", text(empty.path())]));
-    assert!(done.exit == 42 && done.stderr.contains("end in .json"), "{}", done.stderr);
+    let done = finish(&mut crunchbox(&[
+        "run",
+        text(&guest),
+        "-e",
+        text(empty.path()),
+    ]));
+    assert!(
+        done.exit == 42 && done.stderr.contains("end in .json"),
+        "{}",
+        done.stderr
+    );
 }
 
 #[test]
 fn an_endless_event_is_refused_for_its_size() {
     let guest = guest("echo");
     let done = finish(&mut crunchbox(&["run", text(&guest), "-e", "/dev/zero"]));
-    assert!(done.exit == 41 && done.stderr.contains("at most 6291456"), "{}", done.stderr);
+    assert!(
+        done.exit == 41 && done.stderr.contains("at most 6291456"),
+        "{}",
+        done.stderr
+    );
 }
 
 #[test]
 fn a_small_address_space_runs_guests_all_the_same() {
     let guest = guest("echo");
-    let script = format!("ulimit -v 14000000; exec {PROGRAM} run {} --data 1", text(&guest));
+    let script = format!(
+        "ulimit -v 14000000; exec {PROGRAM} run {} --data 1",
+        text(&guest)
+    );
     let mut command = Command::new("sh");
-    command.args(["-c", &script]).env("XDG_CACHE_HOME", crate::rig::kept("xdg"));
+    command
+        .args(["-c", &script])
+        .env("XDG_CACHE_HOME", crate::rig::kept("xdg"));
     let done = finish(&mut command);
-    assert_eq!((done.exit, done.stdout.as_str()), (0, "1"), "{}", done.stderr);
+    assert_eq!(
+        (done.exit, done.stdout.as_str()),
+        (0, "1"),
+        "{}",
+        done.stderr
+    );
 }
 
 #[test]
 fn check_tells_shape_imports_and_size() {
     let done = finish(&mut crunchbox(&["check", text(&guest("echo")), "--json"]));
     let told: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
-    assert_eq!((&told["shape"], &told["runs"]), (&"crunchbox:function/handler@0.1.0".into(), &true.into()));
-    assert!(told["imports"].as_array().unwrap().iter().any(|import| import["name"] == "crunchbox:function/log@0.1.0"));
+    assert_eq!(
+        (&told["shape"], &told["runs"]),
+        (&"crunchbox:function/handler@0.1.0".into(), &true.into())
+    );
+    assert!(
+        told["imports"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|import| import["name"] == "crunchbox:function/log@0.1.0")
+    );
     assert!(told["bytes"].as_u64().unwrap() > 1000);
 }
 
 #[test]
 fn check_refuses_what_this_host_cannot_run_and_still_tells_what_it_is() {
     let folder = tempfile::tempdir().unwrap();
-    let path = crate::rig::component(folder.path(), r#"(component (import "acme:db/rows@1.0.0" (instance)))"#);
+    let path = crate::rig::component(
+        folder.path(),
+        r#"(component (import "acme:db/rows@1.0.0" (instance)))"#,
+    );
     let done = finish(&mut crunchbox(&["check", text(&path)]));
-    assert!(done.exit == 26 && done.stdout.contains("acme:db/rows@1.0.0"), "{}", done.stdout);
+    assert!(
+        done.exit == 26 && done.stdout.contains("acme:db/rows@1.0.0"),
+        "{}",
+        done.stdout
+    );
     assert!(done.stdout.contains("not offered"), "{}", done.stdout);
 }
 
@@ -194,39 +383,82 @@ fn a_project_that_does_not_build_shows_the_compilers_words() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("crunchbox.toml"), "[function]\nname = \"x\"\n[build]\ncommand = \"echo no such type; false\"\ncomponent = \"x.wasm\"\n").unwrap();
     let done = finish(&mut crunchbox(&["build", text(folder.path())]));
-    assert!(done.exit == 61 && done.stderr.contains("no such type") && done.stdout.is_empty(), "{}", done.stderr);
+    assert!(
+        done.exit == 61 && done.stderr.contains("no such type") && done.stdout.is_empty(),
+        "{}",
+        done.stderr
+    );
 }
 
 #[test]
 fn a_folder_that_is_no_project_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let done = finish(&mut crunchbox(&["build", text(folder.path())]));
-    assert!(done.exit == 52 && done.stderr.contains("Cargo.toml"), "{}", done.stderr);
+    assert!(
+        done.exit == 52 && done.stderr.contains("Cargo.toml"),
+        "{}",
+        done.stderr
+    );
 }
 
 #[test]
 fn a_sample_event_is_what_the_typed_event_reads() {
-    let done = finish(&mut crunchbox(&["event", "sns", "{\"station\":\"oslo\",\"metric\":\"t\",\"value\":1}", "two", "--attribute", "unit=C"]));
+    let done = finish(&mut crunchbox(&[
+        "event",
+        "sns",
+        "{\"station\":\"oslo\",\"metric\":\"t\",\"value\":1}",
+        "two",
+        "--attribute",
+        "unit=C",
+    ]));
     let event: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
     assert_eq!(event["Records"].as_array().unwrap().len(), 2);
-    assert_eq!(event["Records"][1]["Sns"]["MessageAttributes"]["unit"]["Value"], "C");
+    assert_eq!(
+        event["Records"][1]["Sns"]["MessageAttributes"]["unit"]["Value"],
+        "C"
+    );
     let config = text(&root().join("guest/examples/crunch/config.toml")).to_owned();
     let guest = guest("crunch");
-    let done = finish(&mut crunchbox(&["run", text(&guest), "--data", &done.stdout, "--config", &config]));
-    assert!(done.stdout.contains("\"oslo\"") && done.stderr.contains("WARN skipped"), "{}{}", done.stdout, done.stderr);
+    let done = finish(&mut crunchbox(&[
+        "run",
+        text(&guest),
+        "--data",
+        &done.stdout,
+        "--config",
+        &config,
+    ]));
+    assert!(
+        done.stdout.contains("\"oslo\"") && done.stderr.contains("WARN skipped"),
+        "{}{}",
+        done.stdout,
+        done.stderr
+    );
 }
 
 #[test]
 fn explain_tells_of_a_code_and_refuses_another() {
-    assert!(finish(&mut crunchbox(&["explain", "memorylimit"])).stdout.contains("exit status 12"));
+    assert!(
+        finish(&mut crunchbox(&["explain", "memorylimit"]))
+            .stdout
+            .contains("exit status 12")
+    );
     let done = finish(&mut crunchbox(&["explain", "NoReadings"]));
-    assert!(done.exit == 53 && done.stderr.contains("author's own"), "{}", done.stderr);
+    assert!(
+        done.exit == 53 && done.stderr.contains("author's own"),
+        "{}",
+        done.stderr
+    );
 }
 
 #[test]
 fn a_reader_that_goes_away_is_no_error() {
-    let script = format!("{PROGRAM} explain --json | true; {PROGRAM} completions bash | head -1 >/dev/null");
-    let done = finish(Command::new("sh").args(["-c", &script]).stdin(Stdio::null()));
+    let script =
+        format!("{PROGRAM} explain --json | true; {PROGRAM} completions bash | head -1 >/dev/null");
+    let done = finish(
+        Command::new("sh")
+            .args(["-c", &script])
+            .stdin(Stdio::null()),
+    );
     assert_eq!((done.exit, done.stderr.as_str()), (0, ""));
 }
 
@@ -236,12 +468,19 @@ fn precompile_writes_what_a_host_without_a_compiler_loads() {
     let component = folder.path().join("guest.wasm");
     std::fs::copy(guest("echo"), &component).unwrap();
     let done = finish(&mut crunchbox(&["precompile", text(&component)]));
-    assert!(done.stdout.trim().ends_with(".cwasm") && Path::new(done.stdout.trim()).is_file(), "{}", done.stderr);
+    assert!(
+        done.stdout.trim().ends_with(".cwasm") && Path::new(done.stdout.trim()).is_file(),
+        "{}",
+        done.stderr
+    );
     let api = crate::rig::RuntimeApi::start();
     let mut deployed = crate::rig::Deployed::empty();
     for entry in std::fs::read_dir(folder.path()).unwrap() {
         let entry = entry.unwrap();
-        deployed = deployed.file(entry.file_name().to_str().unwrap(), &std::fs::read(entry.path()).unwrap());
+        deployed = deployed.file(
+            entry.file_name().to_str().unwrap(),
+            &std::fs::read(entry.path()).unwrap(),
+        );
     }
     let _running = deployed.start(&api);
     assert_eq!(api.invoke(crate::rig::Event::new("[7]")).text(), "[7]");

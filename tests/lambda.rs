@@ -26,32 +26,67 @@ fn what_lambda_says_of_an_invocation_reaches_the_guest() {
     let _running = Deployed::with("facts").start(&api);
     let event = Event::new("{}")
         .header("Lambda-Runtime-Aws-Tenant-Id", "blue")
-        .header("Lambda-Runtime-Client-Context", r#"{"custom":{"a":1},"env":{"x":"y"}}"#)
-        .header("Lambda-Runtime-Cognito-Identity", r#"{"cognitoIdentityId":"i"}"#);
+        .header(
+            "Lambda-Runtime-Client-Context",
+            r#"{"custom":{"a":1},"env":{"x":"y"}}"#,
+        )
+        .header(
+            "Lambda-Runtime-Cognito-Identity",
+            r#"{"cognitoIdentityId":"i"}"#,
+        );
     let facts = api.invoke(event).json();
-    assert_eq!((&facts["tenantId"], &facts["function"]), (&"blue".into(), &"acme-guest".into()));
-    assert_eq!(facts["clientContext"], r#"{"custom":{"a":1},"env":{"x":"y"}}"#);
+    assert_eq!(
+        (&facts["tenantId"], &facts["function"]),
+        (&"blue".into(), &"acme-guest".into())
+    );
+    assert_eq!(
+        facts["clientContext"],
+        r#"{"custom":{"a":1},"env":{"x":"y"}}"#
+    );
     assert_eq!(facts["identity"], r#"{"cognitoIdentityId":"i"}"#);
-    assert!(facts["traceId"].as_str().unwrap().starts_with("Root=1-5bef4de7"));
-    assert!(facts["invokedArn"].as_str().unwrap().ends_with(":function:acme-guest"));
+    assert!(
+        facts["traceId"]
+            .as_str()
+            .unwrap()
+            .starts_with("Root=1-5bef4de7")
+    );
+    assert!(
+        facts["invokedArn"]
+            .as_str()
+            .unwrap()
+            .ends_with(":function:acme-guest")
+    );
     assert_eq!(facts["requestId"], "8476a536-e9f4-11e8-9739-000000000001");
-    assert!(facts["remainingMs"].as_u64().unwrap() <= 29_950, "the reserve is kept: {facts}");
+    assert!(
+        facts["remainingMs"].as_u64().unwrap() <= 29_950,
+        "the reserve is kept: {facts}"
+    );
     assert_eq!(facts["memoryLimit"], (256 - 40) << 20);
-    assert_eq!((&facts["variables"], &facts["files"]), (&0.into(), &false.into()));
+    assert_eq!(
+        (&facts["variables"], &facts["files"]),
+        (&0.into(), &false.into())
+    );
 }
 
 #[test]
 fn the_packages_manifest_and_the_environment_configure_the_guest() {
     let api = RuntimeApi::start();
-    let manifest = "[function]\nname = 'facts'\n[limits]\nmemory = '64 MiB'\n[config]\nbase = ['base.toml']\n";
+    let manifest =
+        "[function]\nname = 'facts'\n[limits]\nmemory = '64 MiB'\n[config]\nbase = ['base.toml']\n";
     let _running = Deployed::with("facts")
         .file("crunchbox.toml", manifest.as_bytes())
         .file("base.toml", b"[db]\nhost = 'base'\nport = 1\n")
         .variable("CRUNCHBOX_CONFIG", r#"{"db": {"host": "environment"}}"#)
         .start(&api);
     let facts = api.invoke(Event::new(r#"{"config": ["db"]}"#)).json();
-    assert_eq!((&facts["function"], &facts["memoryLimit"]), (&"facts".into(), &(64 << 20).into()));
-    assert_eq!(facts["config"], serde_json::json!({"host": "environment", "port": 1}));
+    assert_eq!(
+        (&facts["function"], &facts["memoryLimit"]),
+        (&"facts".into(), &(64 << 20).into())
+    );
+    assert_eq!(
+        facts["config"],
+        serde_json::json!({"host": "environment", "port": 1})
+    );
 }
 
 #[test]
@@ -62,21 +97,47 @@ fn failures_carry_kind_message_and_trace_and_leave_the_next_event_served() {
         ("\"fail\"", "NoReadings", "nothing to do"),
         ("\"panic\"", "Crunchbox.GuestPanic", "the window was empty"),
         ("\"exit\"", "Crunchbox.GuestExit", "instead of returning"),
-        ("\"garbage\"", "Crunchbox.ResponseNotJson", "not one JSON text"),
-        ("\"long 6291557\"", "Crunchbox.ResponseTooLarge", "6291557 bytes"),
+        (
+            "\"garbage\"",
+            "Crunchbox.ResponseNotJson",
+            "not one JSON text",
+        ),
+        (
+            "\"long 6291557\"",
+            "Crunchbox.ResponseTooLarge",
+            "6291557 bytes",
+        ),
         ("\"hoard 400\"", "Crunchbox.MemoryLimit", "limits.memory"),
         ("{", "Crunchbox.EventNotJson", "line 1 column 1"),
     ] {
         let answer = api.invoke(Event::new(event));
         let error = answer.json();
-        assert_eq!((answer.kind.as_str(), error["errorType"].as_str().unwrap()), ("error", kind), "{error}");
-        assert!(error["errorMessage"].as_str().unwrap().contains(message), "{error}");
-        assert!(error["stackTrace"].is_array() && !answer.text().contains("::core::"), "{error}");
-        let category = answer.headers["lambda-runtime-function-error-type"].to_str().unwrap();
+        assert_eq!(
+            (answer.kind.as_str(), error["errorType"].as_str().unwrap()),
+            ("error", kind),
+            "{error}"
+        );
+        assert!(
+            error["errorMessage"].as_str().unwrap().contains(message),
+            "{error}"
+        );
+        assert!(
+            error["stackTrace"].is_array() && !answer.text().contains("::core::"),
+            "{error}"
+        );
+        let category = answer.headers["lambda-runtime-function-error-type"]
+            .to_str()
+            .unwrap();
         assert!(category.starts_with("Function."), "{category}");
     }
     let panic = api.invoke(Event::new("\"panic\"")).json();
-    assert!(panic["stackTrace"][0].as_str().unwrap().contains("misbehave.rs:"), "{panic}");
+    assert!(
+        panic["stackTrace"][0]
+            .as_str()
+            .unwrap()
+            .contains("misbehave.rs:"),
+        "{panic}"
+    );
     assert_eq!(api.invoke(Event::new("\"forge\"")).text(), "null");
 }
 
@@ -85,8 +146,17 @@ fn a_trap_is_answered_with_its_place() {
     let api = RuntimeApi::start();
     let _running = Deployed::with("misbehave").start(&api);
     let error = api.invoke(Event::new("\"overflow 100000000\"")).json();
-    assert!(["Crunchbox.Trap", "Crunchbox.StackLimit"].contains(&error["errorType"].as_str().unwrap()), "{error}");
-    assert!(error["stackTrace"][0].as_str().unwrap().contains("misbehave::deep"), "{error}");
+    assert!(
+        ["Crunchbox.Trap", "Crunchbox.StackLimit"].contains(&error["errorType"].as_str().unwrap()),
+        "{error}"
+    );
+    assert!(
+        error["stackTrace"][0]
+            .as_str()
+            .unwrap()
+            .contains("misbehave::deep"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -94,7 +164,10 @@ fn an_event_over_six_megabytes_is_refused_and_the_next_served() {
     let api = RuntimeApi::start();
     let _running = Deployed::with("echo").start(&api);
     let large = format!("\"{}\"", "x".repeat(6 << 20));
-    assert_eq!(api.invoke(Event::new(large)).json()["errorType"], "Crunchbox.EventTooLarge");
+    assert_eq!(
+        api.invoke(Event::new(large)).json()["errorType"],
+        "Crunchbox.EventTooLarge"
+    );
     let exact = format!("\"{}\"", "x".repeat((6 << 20) - 2));
     assert_eq!(api.invoke(Event::new(exact.clone())).text(), exact);
 }
@@ -115,10 +188,17 @@ fn one_callers_bad_client_context_costs_no_other_event() {
     let api = RuntimeApi::start();
     let running = Deployed::with("echo").start(&api);
     let bad = api.invoke(Event::new("1").header("Lambda-Runtime-Client-Context", "{not json"));
-    assert_eq!((bad.kind.as_str(), &bad.json()["errorType"]), ("error", &"Crunchbox.ClientContext".into()));
+    assert_eq!(
+        (bad.kind.as_str(), &bad.json()["errorType"]),
+        ("error", &"Crunchbox.ClientContext".into())
+    );
     assert_eq!(api.invoke(Event::new("2")).text(), "2");
     let lines = [running.lines_of_an_event(), running.lines_of_an_event()].concat();
-    assert_eq!((&lines[0]["fields"]["cold"], &lines[1]["fields"]["cold"]), (&true.into(), &false.into()), "one process");
+    assert_eq!(
+        (&lines[0]["fields"]["cold"], &lines[1]["fields"]["cold"]),
+        (&true.into(), &false.into()),
+        "one process"
+    );
 }
 
 #[test]
@@ -126,7 +206,8 @@ fn the_nonce_of_an_invocation_is_echoed() {
     let api = RuntimeApi::start();
     let _running = Deployed::with("misbehave").start(&api);
     for event in ["\"fail\"", "\"forge\""] {
-        let answer = api.invoke(Event::new(event).header("Lambda-Runtime-Invocation-Id", "nonce-7"));
+        let answer =
+            api.invoke(Event::new(event).header("Lambda-Runtime-Invocation-Id", "nonce-7"));
         assert_eq!(answer.headers["lambda-runtime-invocation-id"], "nonce-7");
     }
 }
@@ -138,25 +219,53 @@ fn every_event_has_one_summary_line_that_says_what_it_came_to() {
     api.invoke(Event::new("{}"));
     let lines = running.lines_of_an_event();
     let (guests, summary) = (&lines[0], lines.last().unwrap());
-    assert_eq!((&guests["message"], &guests["source"]), (&"answering".into(), &"guest".into()));
-    assert_eq!((&summary["level"], &summary["fields"]["outcome"]), (&"INFO".into(), &"ok".into()));
-    assert_eq!((&summary["function"], &summary["fields"]["cold"]), (&"acme-guest".into(), &true.into()));
-    for key in ["instantiateMs", "callMs", "memoryPeakBytes", "eventBytes", "responseBytes"] {
+    assert_eq!(
+        (&guests["message"], &guests["source"]),
+        (&"answering".into(), &"guest".into())
+    );
+    assert_eq!(
+        (&summary["level"], &summary["fields"]["outcome"]),
+        (&"INFO".into(), &"ok".into())
+    );
+    assert_eq!(
+        (&summary["function"], &summary["fields"]["cold"]),
+        (&"acme-guest".into(), &true.into())
+    );
+    for key in [
+        "instantiateMs",
+        "callMs",
+        "memoryPeakBytes",
+        "eventBytes",
+        "responseBytes",
+    ] {
         assert!(summary["fields"][key].is_number(), "{key} in {summary}");
     }
     assert_eq!(guests["requestId"], summary["requestId"]);
-    assert!(summary["component"].as_str().unwrap().starts_with("sha256-"));
+    assert!(
+        summary["component"]
+            .as_str()
+            .unwrap()
+            .starts_with("sha256-")
+    );
 }
 
 #[test]
 fn lambdas_log_settings_are_honoured() {
     let api = RuntimeApi::start();
-    let quiet = Deployed::with("misbehave").variable("AWS_LAMBDA_LOG_LEVEL", "ERROR").start(&api);
+    let quiet = Deployed::with("misbehave")
+        .variable("AWS_LAMBDA_LOG_LEVEL", "ERROR")
+        .start(&api);
     api.invoke(Event::new("\"forge\""));
     api.invoke(Event::new("\"fail\""));
-    assert_eq!(quiet.lines_of_an_event()[0]["fields"]["outcome"], "Crunchbox.GuestFailure", "INFO lines are left out");
+    assert_eq!(
+        quiet.lines_of_an_event()[0]["fields"]["outcome"],
+        "Crunchbox.GuestFailure",
+        "INFO lines are left out"
+    );
     let api = RuntimeApi::start();
-    let text = Deployed::with("echo").variable("AWS_LAMBDA_LOG_FORMAT", "Text").start(&api);
+    let text = Deployed::with("echo")
+        .variable("AWS_LAMBDA_LOG_FORMAT", "Text")
+        .start(&api);
     api.invoke(Event::new("1"));
     assert!(text.line().contains("INFO event handled"));
 }
@@ -164,19 +273,59 @@ fn lambdas_log_settings_are_honoured() {
 #[test]
 fn an_init_that_fails_is_posted_with_a_stable_type_before_the_process_ends() {
     for (deployed, kind, exit, words) in [
-        (Deployed::empty(), "Crunchbox.ComponentMissing", 20, "guest.wasm"),
-        (Deployed::empty().file("guest.wasm", b"\0asm\x01\0\0\0"), "Crunchbox.ComponentIsModule", 24, "core"),
-        (Deployed::empty().file("guest.wasm", &std::fs::read(crate::rig::guest("echo")).unwrap()), "Crunchbox.ArtifactMissing", 33, "no compiler"),
-        (Deployed::with("echo").file("crunchbox.toml", b"x"), "Crunchbox.ManifestInvalid", 52, "crunchbox.toml"),
-        (Deployed::with("echo").variable("CRUNCHBOX_CONFIG", "[]"), "Crunchbox.ConfigInvalid", 50, "CRUNCHBOX_CONFIG"),
-        (Deployed::with("echo").variable("_HANDLER", "bootstrap"), "Crunchbox.SettingInvalid", 53, "such as `crunch`"),
+        (
+            Deployed::empty(),
+            "Crunchbox.ComponentMissing",
+            20,
+            "guest.wasm",
+        ),
+        (
+            Deployed::empty().file("guest.wasm", b"\0asm\x01\0\0\0"),
+            "Crunchbox.ComponentIsModule",
+            24,
+            "core",
+        ),
+        (
+            Deployed::empty().file(
+                "guest.wasm",
+                &std::fs::read(crate::rig::guest("echo")).unwrap(),
+            ),
+            "Crunchbox.ArtifactMissing",
+            33,
+            "no compiler",
+        ),
+        (
+            Deployed::with("echo").file("crunchbox.toml", b"x"),
+            "Crunchbox.ManifestInvalid",
+            52,
+            "crunchbox.toml",
+        ),
+        (
+            Deployed::with("echo").variable("CRUNCHBOX_CONFIG", "[]"),
+            "Crunchbox.ConfigInvalid",
+            50,
+            "CRUNCHBOX_CONFIG",
+        ),
+        (
+            Deployed::with("echo").variable("_HANDLER", "bootstrap"),
+            "Crunchbox.SettingInvalid",
+            53,
+            "such as `crunch`",
+        ),
     ] {
         let api = RuntimeApi::start();
         let running = deployed.start(&api);
         let answer = api.answer();
         let error = answer.json();
-        assert_eq!((answer.kind.as_str(), error["errorType"].as_str().unwrap()), ("init/error", kind), "{error}");
-        assert!(error["errorMessage"].as_str().unwrap().contains(words), "{error}");
+        assert_eq!(
+            (answer.kind.as_str(), error["errorType"].as_str().unwrap()),
+            ("init/error", kind),
+            "{error}"
+        );
+        assert!(
+            error["errorMessage"].as_str().unwrap().contains(words),
+            "{error}"
+        );
         assert_eq!(running.exit(), exit);
     }
 }
@@ -186,11 +335,18 @@ fn an_artifact_that_is_not_what_its_statement_says_is_never_loaded() {
     let component = std::fs::read(crate::rig::guest("echo")).unwrap();
     let name = |end: &str| {
         let digest = crunchbox::component::Digest::of(&component);
-        let engine = crunchbox::engine::key::EngineKey::new(crunchbox::engine::key::Baseline::of_this_machine());
+        let engine = crunchbox::engine::key::EngineKey::new(
+            crunchbox::engine::key::Baseline::of_this_machine(),
+        );
         format!("{digest}.{engine}.{end}")
     };
     let api = RuntimeApi::start();
-    let running = Deployed::with("echo").file(&name("cwasm"), b"other native code").start(&api);
-    assert_eq!(api.answer().json()["errorType"], "Crunchbox.ArtifactRefused");
+    let running = Deployed::with("echo")
+        .file(&name("cwasm"), b"other native code")
+        .start(&api);
+    assert_eq!(
+        api.answer().json()["errorType"],
+        "Crunchbox.ArtifactRefused"
+    );
     assert_eq!(running.exit(), 34);
 }

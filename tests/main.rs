@@ -1,7 +1,11 @@
 //! Integration tests: events through the host with real guests, the command as a person types it, and the deployed
 //! program behind a Runtime API server. Names are rules.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
-#![allow(unreachable_pub, missing_docs, reason = "the modules of a test are read together")]
+#![allow(
+    unreachable_pub,
+    missing_docs,
+    reason = "the modules of a test are read together"
+)]
 
 mod artifact;
 mod command;

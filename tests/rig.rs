@@ -47,14 +47,23 @@ pub fn guest(name: &str) -> PathBuf {
         build_guests(&root().join("tests/guests"), &["--examples"]);
         target_folder().join("wasm32-wasip2/release")
     });
-    let path = if name == "crunch" { folder.join("crunch.wasm") } else { folder.join(format!("examples/{name}.wasm")) };
+    let path = if name == "crunch" {
+        folder.join("crunch.wasm")
+    } else {
+        folder.join(format!("examples/{name}.wasm"))
+    };
     assert!(path.is_file(), "{} was not built", path.display());
     path
 }
 
 /// The target folder that this test itself was built in.
 fn target_folder() -> PathBuf {
-    Path::new(PROGRAM).parent().unwrap().parent().unwrap().to_owned()
+    Path::new(PROGRAM)
+        .parent()
+        .unwrap()
+        .parent()
+        .unwrap()
+        .to_owned()
 }
 
 fn build_guests(folder: &Path, more: &[&str]) {
@@ -62,19 +71,33 @@ fn build_guests(folder: &Path, more: &[&str]) {
     let mut command = command.unwrap_or_else(|error| {
         panic!("{error}; run: cargo run -- build --setup guest/examples/crunch");
     });
-    command.args(more).env("CARGO_TARGET_DIR", target_folder()).stdin(Stdio::null());
+    command
+        .args(more)
+        .env("CARGO_TARGET_DIR", target_folder())
+        .stdin(Stdio::null());
     let output = command.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 /// Where artifacts of tests come from: compiled once, by the program under test.
 pub fn artifacts() -> Artifacts {
     let cache = TrustedFolder::private(&kept("cache")).unwrap();
-    Artifacts { package: None, cache: Some(cache), compiler: Some(compiler()) }
+    Artifacts {
+        package: None,
+        cache: Some(cache),
+        compiler: Some(compiler()),
+    }
 }
 
 pub fn compiler() -> Compiler {
-    Compiler { program: PROGRAM.into(), limits: CompileLimits::default() }
+    Compiler {
+        program: PROGRAM.into(),
+        limits: CompileLimits::default(),
+    }
 }
 
 /// A host for one guest, built as a sentence: `Rig::of("echo").memory(8).start().handle("1")`.
@@ -89,8 +112,15 @@ impl Rig {
     }
 
     pub fn of_file(component: &Path, name: &str) -> Self {
-        let function = Function { name: name.to_owned(), limits: Limits::default(), config: Config::default() };
-        Self { component: component.to_owned(), function }
+        let function = Function {
+            name: name.to_owned(),
+            limits: Limits::default(),
+            config: Config::default(),
+        };
+        Self {
+            component: component.to_owned(),
+            function,
+        }
     }
 
     pub fn memory(mut self, mebibytes: u64) -> Self {
@@ -111,10 +141,21 @@ impl Rig {
     pub fn try_start(self) -> Result<Started, Failure> {
         let memory = Memory::default();
         let log = Log::new(Format::Json, Level::Info, memory.clone()).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let surroundings = Surroundings { artifacts: artifacts(), log, concurrency: 2 };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let surroundings = Surroundings {
+            artifacts: artifacts(),
+            log,
+            concurrency: 2,
+        };
         let ready = runtime.block_on(self.function.start(&self.component, surroundings))?;
-        Ok(Started { host: ready.host, memory, runtime })
+        Ok(Started {
+            host: ready.host,
+            memory,
+            runtime,
+        })
     }
 
     pub fn start(self) -> Started {
@@ -131,7 +172,11 @@ pub struct Started {
 
 impl Started {
     pub fn handle(&self, event: &str) -> Outcome {
-        self.handle_as(Invocation { event: event.into(), request_id: "test".into(), ..Invocation::default() })
+        self.handle_as(Invocation {
+            event: event.into(),
+            request_id: "test".into(),
+            ..Invocation::default()
+        })
     }
 
     pub fn handle_as(&self, invocation: Invocation) -> Outcome {
@@ -145,19 +190,29 @@ impl Started {
     /// All log lines so far.
     pub fn lines(&self) -> Vec<serde_json::Value> {
         self.host.log().flush();
-        self.memory.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        self.memory
+            .text()
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 }
 
 /// The failure of an outcome that must have one.
 pub fn failure(outcome: Outcome) -> Failure {
-    outcome.result.expect_err("expected a failure, got a response")
+    outcome
+        .result
+        .expect_err("expected a failure, got a response")
 }
 
 /// The command with arguments, with a cache that tests share.
 pub fn crunchbox(arguments: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
-    command.args(arguments).env("XDG_CACHE_HOME", kept("xdg")).env("NO_COLOR", "1").stdin(Stdio::null());
+    command
+        .args(arguments)
+        .env("XDG_CACHE_HOME", kept("xdg"))
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null());
     for lambdas in ["AWS_LAMBDA_RUNTIME_API", "CRUNCHBOX_CONFIG"] {
         command.env_remove(lambdas);
     }
@@ -172,7 +227,11 @@ pub struct Finished {
 }
 
 pub fn finish(command: &mut Command) -> Finished {
-    let Output { status, stdout, stderr } = command.output().unwrap();
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().unwrap();
     Finished {
         stdout: String::from_utf8(stdout).unwrap(),
         stderr: String::from_utf8(stderr).unwrap(),

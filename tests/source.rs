@@ -18,15 +18,27 @@ fn collect(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
             collect(&path, found);
         } else {
             let text = std::fs::read_to_string(&path).unwrap();
-            found.push((path.strip_prefix(root().join("host/src")).unwrap().to_owned(), text));
+            found.push((
+                path.strip_prefix(root().join("host/src"))
+                    .unwrap()
+                    .to_owned(),
+                text,
+            ));
         }
     }
 }
 
 /// Files outside `allowed` whose code (not their comments) has `word`.
 fn elsewhere(word: &str, allowed: &[&str]) -> Vec<String> {
-    let is_allowed = |path: &Path| allowed.iter().any(|prefix| path.starts_with(prefix) || path.with_extension("") == Path::new(prefix));
-    let has = |text: &str| text.lines().any(|line| line.split("//").next().unwrap_or_default().contains(word));
+    let is_allowed = |path: &Path| {
+        allowed
+            .iter()
+            .any(|prefix| path.starts_with(prefix) || path.with_extension("") == Path::new(prefix))
+    };
+    let has = |text: &str| {
+        text.lines()
+            .any(|line| line.split("//").next().unwrap_or_default().contains(word))
+    };
     sources()
         .into_iter()
         .filter(|(path, text)| !is_allowed(path) && has(text))
@@ -36,7 +48,10 @@ fn elsewhere(word: &str, allowed: &[&str]) -> Vec<String> {
 
 #[test]
 fn only_the_lambda_front_names_aws_crates() {
-    assert_eq!(elsewhere("lambda_runtime_api_client", &["front/lambda"]), [""; 0]);
+    assert_eq!(
+        elsewhere("lambda_runtime_api_client", &["front/lambda"]),
+        [""; 0]
+    );
     assert_eq!(elsewhere("aws_", &["front/lambda", "settings"]), [""; 0]);
 }
 
@@ -44,9 +59,11 @@ fn only_the_lambda_front_names_aws_crates() {
 fn only_engine_bindings_interface_and_guest_name_wasmtime() {
     let allowed = ["engine", "bindings", "interface", "guest", "host"];
     assert_eq!(elsewhere("wasmtime::", &allowed), [""; 0]);
-    let threads = "wasmtime::Engine::tls_eager_initialize";
     let host = std::fs::read_to_string(root().join("host/src/host.rs")).unwrap();
-    assert_eq!(host.matches("wasmtime::").count(), host.matches(threads).count());
+    let threads = host
+        .matches("wasmtime::Engine::tls_eager_initialize")
+        .count();
+    assert_eq!(host.matches("wasmtime::").count(), threads);
 }
 
 #[test]
@@ -64,10 +81,34 @@ fn only_the_program_itself_reads_the_environment() {
 fn the_bottom_knows_nothing_of_what_stands_on_it() {
     for (file, forbidden) in [
         ("error.rs", vec!["crate::"]),
-        ("event.rs", vec!["crate::guest", "crate::host", "crate::engine", "crate::front", "crate::config"]),
-        ("config.rs", vec!["crate::guest", "crate::host", "crate::engine", "crate::front", "crate::event"]),
-        ("engine.rs", vec!["crate::guest", "crate::host", "crate::front", "crate::cli"]),
-        ("guest.rs", vec!["crate::host", "crate::front", "crate::cli"]),
+        (
+            "event.rs",
+            vec![
+                "crate::guest",
+                "crate::host",
+                "crate::engine",
+                "crate::front",
+                "crate::config",
+            ],
+        ),
+        (
+            "config.rs",
+            vec![
+                "crate::guest",
+                "crate::host",
+                "crate::engine",
+                "crate::front",
+                "crate::event",
+            ],
+        ),
+        (
+            "engine.rs",
+            vec!["crate::guest", "crate::host", "crate::front", "crate::cli"],
+        ),
+        (
+            "guest.rs",
+            vec!["crate::host", "crate::front", "crate::cli"],
+        ),
         ("host.rs", vec!["crate::front", "crate::cli"]),
         ("front/local.rs", vec!["crate::cli"]),
         ("front/lambda.rs", vec!["crate::cli"]),
@@ -82,17 +123,31 @@ fn the_bottom_knows_nothing_of_what_stands_on_it() {
 #[test]
 fn the_deployed_program_contains_no_compiler() {
     let output = Command::new(env!("CARGO"))
-        .args(["tree", "--package", "crunchbox", "--no-default-features", "--features", "lambda", "--edges", "normal"])
+        .args([
+            "tree",
+            "--package",
+            "crunchbox",
+            "--no-default-features",
+            "--features",
+            "lambda",
+            "--edges",
+            "normal",
+        ])
         .current_dir(root())
         .output()
         .unwrap();
     let tree = String::from_utf8(output.stdout).unwrap();
     assert!(tree.contains("wasmtime v48"), "{tree}");
-    assert!(!tree.contains("cranelift"), "{tree}");
+    // Two small crates of that name hold data structures that the runtime shares with the compiler.
+    assert!(!tree.contains("cranelift-codegen"), "{tree}");
 }
 
 #[test]
 fn no_file_is_too_long_to_be_read_in_one_sitting() {
-    let long: Vec<_> = sources().into_iter().filter(|(_, text)| text.lines().count() > 600).map(|(path, _)| path).collect();
+    let long: Vec<_> = sources()
+        .into_iter()
+        .filter(|(_, text)| text.lines().count() > 600)
+        .map(|(path, _)| path)
+        .collect();
     assert!(long.is_empty(), "{long:?}");
 }

@@ -60,11 +60,21 @@ enum Command {
 /// Runs the program as it was called; returns its exit status.
 pub fn main(arguments: Vec<OsString>, variables: Variables<'_>) -> ExitCode {
     #[cfg(feature = "compile")]
-    if arguments.get(1).is_some_and(|argument| argument == crate::engine::compile::CHILD_ARGUMENT) {
-        let rest: Vec<String> = arguments[2..].iter().map(|argument| argument.to_string_lossy().into_owned()).collect();
+    if arguments
+        .get(1)
+        .is_some_and(|argument| argument == crate::engine::compile::CHILD_ARGUMENT)
+    {
+        let rest: Vec<String> = arguments[2..]
+            .iter()
+            .map(|argument| argument.to_string_lossy().into_owned())
+            .collect();
         return crate::engine::compile::child_main(&rest).into();
     }
-    let is_bootstrap = arguments.first().map(Path::new).and_then(Path::file_name).is_some_and(|name| name == "bootstrap");
+    let is_bootstrap = arguments
+        .first()
+        .map(Path::new)
+        .and_then(Path::file_name)
+        .is_some_and(|name| name == "bootstrap");
     if is_bootstrap || (arguments.len() < 2 && settings::is_lambda(variables)) {
         return lambda(&arguments, variables);
     }
@@ -116,7 +126,10 @@ fn lambda(arguments: &[OsString], variables: Variables<'_>) -> ExitCode {
         return crate::error::Code::HostSetup.meaning().exit.into();
     };
     report_panics(&log);
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    else {
         return crate::error::Code::HostSetup.meaning().exit.into();
     };
     let ended = runtime.block_on(serve(variables, &log));
@@ -130,8 +143,11 @@ fn lambda(arguments: &[OsString], variables: Variables<'_>) -> ExitCode {
 #[cfg(not(feature = "lambda"))]
 fn lambda(_: &[OsString], variables: Variables<'_>) -> ExitCode {
     use crate::error::Code;
-    let failure = Failure::new(Code::HostSetup, "this build of crunchbox has no Lambda front")
-        .with_hint("build it with `--features lambda`");
+    let failure = Failure::new(
+        Code::HostSetup,
+        "this build of crunchbox has no Lambda front",
+    )
+    .with_hint("build it with `--features lambda`");
     finish(variables, Err(failure))
 }
 
@@ -153,7 +169,10 @@ fn report_panics(log: &crate::telemetry::Log) {
     std::panic::set_hook(Box::new(move |info| {
         let message = info.payload_as_str().unwrap_or("without a message");
         let place = info.location().map(ToString::to_string).unwrap_or_default();
-        log.host(crate::error::Level::Fatal, &format!("the host panicked: {message} at {place}"));
+        log.host(
+            crate::error::Level::Fatal,
+            &format!("the host panicked: {message} at {place}"),
+        );
         log.flush();
     }));
 }

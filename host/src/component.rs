@@ -54,7 +54,10 @@ impl FromStr for Digest {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         let refused = || format!("expected `sha256-` and 64 hexadecimal digits, got `{text}`");
-        let digits = text.strip_prefix("sha256-").filter(|d| d.len() == 64 && d.is_ascii()).ok_or_else(refused)?;
+        let digits = text
+            .strip_prefix("sha256-")
+            .filter(|d| d.len() == 64 && d.is_ascii())
+            .ok_or_else(refused)?;
         let mut bytes = [0; 32];
         for (byte, pair) in bytes.iter_mut().zip(digits.as_bytes().chunks(2)) {
             let pair = std::str::from_utf8(pair).map_err(|_| refused())?;
@@ -72,7 +75,9 @@ impl Serialize for Digest {
 
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -85,7 +90,10 @@ pub struct Component {
 
 impl fmt::Debug for Component {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Component").field("digest", &self.digest).field("bytes", &self.bytes.len()).finish()
+        f.debug_struct("Component")
+            .field("digest", &self.digest)
+            .field("bytes", &self.bytes.len())
+            .finish()
     }
 }
 
@@ -113,7 +121,9 @@ pub enum ComponentError {
         path: PathBuf,
     },
     /// Something else altogether.
-    #[error("`{path}`: expected a component, got a file that starts with `{start}` instead of `\\0asm`")]
+    #[error(
+        "`{path}`: expected a component, got a file that starts with `{start}` instead of `\\0asm`"
+    )]
     NotWasm {
         /// The file.
         path: PathBuf,
@@ -165,21 +175,38 @@ impl Component {
     /// [`ComponentError`], naming the path, what was expected and what was found.
     pub fn read(path: &Path) -> Result<Self, ComponentError> {
         let unreadable = |source: std::io::Error| match source.kind() {
-            std::io::ErrorKind::NotFound => ComponentError::Missing { path: path.to_owned() },
-            _ => ComponentError::Unreadable { path: path.to_owned(), source },
+            std::io::ErrorKind::NotFound => ComponentError::Missing {
+                path: path.to_owned(),
+            },
+            _ => ComponentError::Unreadable {
+                path: path.to_owned(),
+                source,
+            },
         };
         let file = std::fs::File::open(path).map_err(unreadable)?;
         let mut bytes = Vec::new();
-        Read::by_ref(&mut &file).take(8).read_to_end(&mut bytes).map_err(unreadable)?;
+        Read::by_ref(&mut &file)
+            .take(8)
+            .read_to_end(&mut bytes)
+            .map_err(unreadable)?;
         check_header(path, &bytes)?;
         let size = file.metadata().map_err(unreadable)?.len();
         // A pipe or a growing file says no true size, so what is read is bounded as well.
-        Read::by_ref(&mut &file).take(COMPONENT_BYTES_MAX).read_to_end(&mut bytes).map_err(unreadable)?;
+        Read::by_ref(&mut &file)
+            .take(COMPONENT_BYTES_MAX)
+            .read_to_end(&mut bytes)
+            .map_err(unreadable)?;
         let bytes_read = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         if size.max(bytes_read) > COMPONENT_BYTES_MAX {
-            return Err(ComponentError::TooLarge { path: path.to_owned(), bytes: size.max(bytes_read) });
+            return Err(ComponentError::TooLarge {
+                path: path.to_owned(),
+                bytes: size.max(bytes_read),
+            });
         }
-        Ok(Self { digest: Digest::of(&bytes), bytes })
+        Ok(Self {
+            digest: Digest::of(&bytes),
+            bytes,
+        })
     }
 
     /// The bytes.
@@ -214,7 +241,13 @@ mod tests {
         let digest = Digest::of(b"abc");
         assert!(digest.to_string().starts_with("sha256-ba7816bf8f01cfea"));
         assert_eq!(digest.to_string().parse(), Ok(digest));
-        for text in ["", "sha256-", "sha256-zz", &digest.to_string()[1..], &format!("{digest}0")] {
+        for text in [
+            "",
+            "sha256-",
+            "sha256-zz",
+            &digest.to_string()[1..],
+            &format!("{digest}0"),
+        ] {
             assert!(text.parse::<Digest>().is_err(), "{text}");
         }
     }

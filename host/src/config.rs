@@ -66,7 +66,9 @@ pub enum ConfigError {
 impl Fault for ConfigError {
     fn code(&self) -> Code {
         match self {
-            Self::Unreadable { .. } | Self::Malformed { .. } | Self::Assignment { .. } => Code::ConfigInvalid,
+            Self::Unreadable { .. } | Self::Malformed { .. } | Self::Assignment { .. } => {
+                Code::ConfigInvalid
+            }
             Self::NotTable { .. } => Code::ConfigNotTable,
         }
     }
@@ -113,7 +115,10 @@ impl Config {
         let Some((last, above)) = path.split_last() else {
             return Ok(Some(Value::Object(self.tree.clone())));
         };
-        Ok(self.table(above)?.and_then(|table| table.get(last)).cloned())
+        Ok(self
+            .table(above)?
+            .and_then(|table| table.get(last))
+            .cloned())
     }
 
     /// The table at `path` as one JSON object; `{}` where the path does not exist.
@@ -131,7 +136,10 @@ impl Config {
                 None => return Ok(None),
                 Some(Value::Object(inner)) => table = inner,
                 Some(other) => {
-                    return Err(ConfigError::NotTable { path: path[..=depth].join("."), found: kind(other) });
+                    return Err(ConfigError::NotTable {
+                        path: path[..=depth].join("."),
+                        found: kind(other),
+                    });
                 }
             }
         }
@@ -172,8 +180,13 @@ mod tests {
     use serde_json::json;
 
     fn layer(origin: &str, tree: Value) -> Layer {
-        let Value::Object(tree) = tree else { unreachable!("tests write tables") };
-        Layer { origin: origin.to_owned(), tree }
+        let Value::Object(tree) = tree else {
+            unreachable!("tests write tables")
+        };
+        Layer {
+            origin: origin.to_owned(),
+            tree,
+        }
     }
 
     fn path(dotted: &str) -> Vec<String> {
@@ -183,10 +196,19 @@ mod tests {
     #[test]
     fn a_stronger_layer_wins_key_by_key_and_replaces_lists_whole() {
         let config = Config::merge(vec![
-            layer("weak", json!({"db": {"host": "a", "port": 1}, "list": [1, 2], "gone": 1})),
-            layer("strong", json!({"db": {"host": "b"}, "list": [3], "gone": null})),
+            layer(
+                "weak",
+                json!({"db": {"host": "a", "port": 1}, "list": [1, 2], "gone": 1}),
+            ),
+            layer(
+                "strong",
+                json!({"db": {"host": "b"}, "list": [3], "gone": null}),
+            ),
         ]);
-        assert_eq!(config.tree(&[]).unwrap(), r#"{"db":{"host":"b","port":1},"list":[3],"gone":null}"#);
+        assert_eq!(
+            config.tree(&[]).unwrap(),
+            r#"{"db":{"host":"b","port":1},"list":[3],"gone":null}"#
+        );
         assert_eq!(config.origins(), ["weak", "strong"]);
     }
 
@@ -208,8 +230,19 @@ mod tests {
 
     #[test]
     fn a_set_value_takes_the_type_of_what_it_replaces() {
-        let mut config = Config::merge(vec![layer("x", json!({"zip": "00123", "n": 1, "on": false, "t": {"k": 1}}))]);
-        for assignment in ["zip=00456", "n=2", "on=true", "new.deep=[1]", "text=hello", "t.\"a.b\"=null", "zip2=007"] {
+        let mut config = Config::merge(vec![layer(
+            "x",
+            json!({"zip": "00123", "n": 1, "on": false, "t": {"k": 1}}),
+        )]);
+        for assignment in [
+            "zip=00456",
+            "n=2",
+            "on=true",
+            "new.deep=[1]",
+            "text=hello",
+            "t.\"a.b\"=null",
+            "zip2=007",
+        ] {
             config.set(assignment).unwrap();
         }
         assert_eq!(
@@ -222,7 +255,15 @@ mod tests {
     #[test]
     fn a_set_that_does_not_fit_is_refused_without_repeating_the_value() {
         let mut config = Config::merge(vec![layer("x", json!({"n": 1, "t": {"k": 1}}))]);
-        for assignment in ["n=secret", "t=secret", "n.deep=secret", "novalue", "=secret", "a b=secret", "a..b=secret"] {
+        for assignment in [
+            "n=secret",
+            "t=secret",
+            "n.deep=secret",
+            "novalue",
+            "=secret",
+            "a b=secret",
+            "a..b=secret",
+        ] {
             let text = config.set(assignment).unwrap_err().to_string();
             assert!(!text.contains("secret"), "{text}");
         }

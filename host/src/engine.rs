@@ -12,7 +12,7 @@ mod ticker;
 
 use crate::component::Component;
 use crate::error::{Code, Fault};
-use artifact::{Artifact, ArtifactError, Statement, TrustedFolder};
+use artifact::{Artifact, ArtifactError, TrustedFolder};
 use key::{Baseline, EngineKey};
 use wasmtime::Engine;
 
@@ -64,10 +64,19 @@ impl Engines {
         // The pool reserves 4 GiB of addresses for each memory. Containers and small processors may not have them:
         // then every guest runs on demand, slower to start, and otherwise the same.
         let pooling = Engine::new(&settings::pooling(concurrency)).ok();
-        let on_demand = Engine::new(&settings::on_demand()).map_err(|error| EngineError::Start(format!("{error:#}")))?;
-        let clocked = pooling.iter().chain([&on_demand]).map(Engine::weak).collect();
+        let on_demand = Engine::new(&settings::on_demand())
+            .map_err(|error| EngineError::Start(format!("{error:#}")))?;
+        let clocked = pooling
+            .iter()
+            .chain([&on_demand])
+            .map(Engine::weak)
+            .collect();
         let ticker = Ticker::start(clocked).map_err(EngineError::Ticker)?;
-        Ok(Self { pooling, on_demand, ticker })
+        Ok(Self {
+            pooling,
+            on_demand,
+            ticker,
+        })
     }
 
     /// Whether guests that fit it run from the pool.
@@ -84,11 +93,17 @@ impl Engines {
         if let Some(engine) = &self.pooling
             && let Ok(component) = native::map(engine, artifact)
         {
-            return Ok(Loaded { engine: engine.clone(), component });
+            return Ok(Loaded {
+                engine: engine.clone(),
+                component,
+            });
         }
-        let component =
-            native::map(&self.on_demand, artifact).map_err(|error| EngineError::Load(format!("{error:#}")))?;
-        Ok(Loaded { engine: self.on_demand.clone(), component })
+        let component = native::map(&self.on_demand, artifact)
+            .map_err(|error| EngineError::Load(format!("{error:#}")))?;
+        Ok(Loaded {
+            engine: self.on_demand.clone(),
+            component,
+        })
     }
 }
 
@@ -126,7 +141,9 @@ pub enum ObtainError {
     #[error("{0}")]
     Compile(compile::CompileError),
     /// None was found, and nothing here compiles.
-    #[error("there is no artifact of {component} for the engine {engine}, and this host has no compiler")]
+    #[error(
+        "there is no artifact of {component} for the engine {engine}, and this host has no compiler"
+    )]
     Missing {
         /// The component's digest.
         component: crate::component::Digest,
@@ -156,26 +173,43 @@ impl Fault for ObtainError {
 }
 
 impl Artifacts {
+    /// Finds the artifact of a component for this machine; none where it has to be compiled.
+    ///
+    /// # Errors
+    /// [`ObtainError::Artifact`] when the package holds one that is not what it says, or a folder fails. A damaged file
+    /// of the cache is no error: it is as if it were not there.
+    pub fn find(&self, component: &Component) -> Result<Option<(Artifact, Origin)>, ObtainError> {
+        let engine = EngineKey::new(Baseline::of_this_machine());
+        if let Some(package) = &self.package
+            && let Some(artifact) = package
+                .find(component.digest(), &engine)
+                .map_err(ObtainError::Artifact)?
+        {
+            return Ok(Some((artifact, Origin::Package)));
+        }
+        let cached = self.cached(component, &engine)?;
+        Ok(cached.map(|artifact| (artifact, Origin::Cache)))
+    }
+
     /// Finds or makes the artifact of a component for this machine.
     ///
     /// # Errors
-    /// [`ObtainError`]. A damaged file of the cache is no error: it is made again.
+    /// [`ObtainError`].
     pub async fn obtain(&self, component: &Component) -> Result<(Artifact, Origin), ObtainError> {
-        let baseline = Baseline::of_this_machine();
-        let engine = EngineKey::new(baseline);
-        if let Some(package) = &self.package
-            && let Some(artifact) = package.find(component.digest(), &engine).map_err(ObtainError::Artifact)?
-        {
-            return Ok((artifact, Origin::Package));
+        match self.find(component)? {
+            Some(found) => Ok(found),
+            None => self.compile(component).await,
         }
-        if let Some(artifact) = self.cached(component, &engine)? {
-            return Ok((artifact, Origin::Cache));
-        }
-        self.compile(component, baseline).await
     }
 
-    fn cached(&self, component: &Component, engine: &EngineKey) -> Result<Option<Artifact>, ObtainError> {
-        let Some(cache) = &self.cache else { return Ok(None) };
+    fn cached(
+        &self,
+        component: &Component,
+        engine: &EngineKey,
+    ) -> Result<Option<Artifact>, ObtainError> {
+        let Some(cache) = &self.cache else {
+            return Ok(None);
+        };
         match cache.find(component.digest(), engine) {
             Ok(found) => Ok(found),
             Err(ArtifactError::Refused { .. }) => Ok(None),
@@ -183,23 +217,48 @@ impl Artifacts {
         }
     }
 
+    /// Makes the artifact of a component for this machine, and keeps it in the cache. May take seconds.
+    ///
+    /// # Errors
+    /// [`ObtainError`]; [`ObtainError::Missing`] where nothing here compiles.
     #[cfg(feature = "compile")]
-    async fn compile(&self, component: &Component, baseline: Baseline) -> Result<(Artifact, Origin), ObtainError> {
+    pub async fn compile(&self, component: &Component) -> Result<(Artifact, Origin), ObtainError> {
+        let baseline = Baseline::of_this_machine();
         let engine = EngineKey::new(baseline);
         let (Some(compiler), Some(cache)) = (&self.compiler, &self.cache) else {
-            return Err(ObtainError::Missing { component: component.digest(), engine });
+            return Err(ObtainError::Missing {
+                component: component.digest(),
+                engine,
+            });
         };
-        let code = compiler.compile(component, baseline).await.map_err(ObtainError::Compile)?;
-        let statement = Statement::new(component.digest(), engine, &code);
-        cache.keep(&code, &statement).map_err(ObtainError::Artifact)?;
-        let artifact = cache.find(statement.component, &statement.engine).map_err(ObtainError::Artifact)?;
+        let code = compiler
+            .compile(component, baseline)
+            .await
+            .map_err(ObtainError::Compile)?;
+        let statement = artifact::Statement::new(component.digest(), engine, &code);
+        cache
+            .keep(&code, &statement)
+            .map_err(ObtainError::Artifact)?;
+        let artifact = cache
+            .find(statement.component, &statement.engine)
+            .map_err(ObtainError::Artifact)?;
         artifact
             .map(|artifact| (artifact, Origin::Compiled))
-            .ok_or(ObtainError::Missing { component: statement.component, engine: statement.engine })
+            .ok_or(ObtainError::Missing {
+                component: statement.component,
+                engine: statement.engine,
+            })
     }
 
+    /// Nothing here compiles.
+    ///
+    /// # Errors
+    /// [`ObtainError::Missing`], always.
     #[cfg(not(feature = "compile"))]
-    async fn compile(&self, component: &Component, baseline: Baseline) -> Result<(Artifact, Origin), ObtainError> {
-        Err(ObtainError::Missing { component: component.digest(), engine: EngineKey::new(baseline) })
+    pub async fn compile(&self, component: &Component) -> Result<(Artifact, Origin), ObtainError> {
+        Err(ObtainError::Missing {
+            component: component.digest(),
+            engine: EngineKey::new(Baseline::of_this_machine()),
+        })
     }
 }

@@ -63,9 +63,16 @@ impl Level {
 
     /// Reads a name in any case, as `AWS_LAMBDA_LOG_LEVEL` has it.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Trace, Self::Debug, Self::Info, Self::Warn, Self::Error, Self::Fatal]
-            .into_iter()
-            .find(|level| level.as_str().eq_ignore_ascii_case(text))
+        [
+            Self::Trace,
+            Self::Debug,
+            Self::Info,
+            Self::Warn,
+            Self::Error,
+            Self::Fatal,
+        ]
+        .into_iter()
+        .find(|level| level.as_str().eq_ignore_ascii_case(text))
     }
 }
 
@@ -279,13 +286,22 @@ impl Failure {
 
 impl<F: Fault> From<&F> for Failure {
     fn from(fault: &F) -> Self {
-        Self { hint: fault.hint(), ..Self::new(fault.code(), chain(fault)) }
+        Self {
+            hint: fault.hint(),
+            ..Self::new(fault.code(), chain(fault))
+        }
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({}): {}", self.kind, self.code.meaning().blame, self.message)
+        write!(
+            f,
+            "{} ({}): {}",
+            self.kind,
+            self.code.meaning().blame,
+            self.message
+        )
     }
 }
 
@@ -300,14 +316,20 @@ mod tests {
     fn every_code_has_an_exit_status_of_its_own() {
         let exits: HashSet<u8> = Code::ALL.iter().map(|code| code.meaning().exit).collect();
         assert_eq!(exits.len(), Code::ALL.len());
-        assert!(exits.iter().all(|exit| (10..=99).contains(exit)), "0 to 2 have fixed meanings");
+        assert!(
+            exits.iter().all(|exit| (10..=99).contains(exit)),
+            "0 to 2 have fixed meanings"
+        );
     }
 
     #[test]
     fn a_code_is_found_by_its_name_with_or_without_the_prefix() {
         for &code in Code::ALL {
             assert_eq!(Code::parse(code.name()), Some(code));
-            assert_eq!(Code::parse(&code.name()["Crunchbox.".len()..].to_lowercase()), Some(code));
+            assert_eq!(
+                Code::parse(&code.name()["Crunchbox.".len()..].to_lowercase()),
+                Some(code)
+            );
         }
         assert_eq!(Code::parse("Crunchbox.Nonsense"), None);
     }

@@ -44,7 +44,10 @@ pub struct Outcome {
 impl Outcome {
     /// An outcome that no guest had a part in.
     pub fn refused(failure: Failure) -> Self {
-        Self { result: Err(failure), usage: Usage::default() }
+        Self {
+            result: Err(failure),
+            usage: Usage::default(),
+        }
     }
 
     /// The code that reports and logs carry: `ok`, or the stable code.
@@ -79,15 +82,25 @@ pub struct Usage {
 /// [`Code::EventTooLarge`] or [`Code::EventNotJson`], with the place.
 pub fn check_event(bytes: Vec<u8>) -> Result<String, Failure> {
     if bytes.len() > EVENT_BYTES_MAX {
-        let message = format!("the event has {} bytes, at most {EVENT_BYTES_MAX} are allowed", bytes.len());
+        let message = format!(
+            "the event has {} bytes, at most {EVENT_BYTES_MAX} are allowed",
+            bytes.len()
+        );
         return Err(Failure::new(Code::EventTooLarge, message));
     }
     let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        Failure::new(Code::EventNotJson, format!("the event is not UTF-8: expected text, got a stray byte at {at}"))
+        Failure::new(
+            Code::EventNotJson,
+            format!("the event is not UTF-8: expected text, got a stray byte at {at}"),
+        )
     })?;
-    check_json(&text)
-        .map_err(|problem| Failure::new(Code::EventNotJson, format!("the event is not one JSON text: {problem}")))?;
+    check_json(&text).map_err(|problem| {
+        Failure::new(
+            Code::EventNotJson,
+            format!("the event is not one JSON text: {problem}"),
+        )
+    })?;
     Ok(text)
 }
 
@@ -97,11 +110,18 @@ pub fn check_event(bytes: Vec<u8>) -> Result<String, Failure> {
 /// [`Code::ResponseTooLarge`] or [`Code::ResponseNotJson`], with the place.
 pub fn check_response(text: &str, bytes_max: usize) -> Result<(), Failure> {
     if text.len() > bytes_max {
-        let message = format!("the response has {} bytes, at most {bytes_max} are allowed", text.len());
+        let message = format!(
+            "the response has {} bytes, at most {bytes_max} are allowed",
+            text.len()
+        );
         return Err(Failure::new(Code::ResponseTooLarge, message));
     }
-    check_json(text)
-        .map_err(|problem| Failure::new(Code::ResponseNotJson, format!("the response is not one JSON text: {problem}")))
+    check_json(text).map_err(|problem| {
+        Failure::new(
+            Code::ResponseNotJson,
+            format!("the response is not one JSON text: {problem}"),
+        )
+    })
 }
 
 /// Scans for exactly one JSON text; builds nothing, recurses nowhere.
@@ -124,19 +144,40 @@ mod tests {
 
     #[test]
     fn one_json_text_passes_whatever_its_numbers_keys_and_spaces() {
-        for text in
-            ["123456789012345678901234567890", "1e400", "{\"a\":1,\"a\":2}", " \n[ 1 ,2 ]\t", "\"x\"", "null", "-0.0E-7"]
-        {
+        for text in [
+            "123456789012345678901234567890",
+            "1e400",
+            "{\"a\":1,\"a\":2}",
+            " \n[ 1 ,2 ]\t",
+            "\"x\"",
+            "null",
+            "-0.0E-7",
+        ] {
             assert_eq!(check_json(text), Ok(()), "{text}");
         }
     }
 
     #[test]
     fn anything_but_one_json_text_is_refused_with_its_place() {
-        for text in ["", "  ", "{", "[1,]", "1 2", "{'a':1}", "nul", "\"\u{1}\"", "{\"a\":1}}", "NaN", "\u{feff}{}"] {
+        for text in [
+            "",
+            "  ",
+            "{",
+            "[1,]",
+            "1 2",
+            "{'a':1}",
+            "nul",
+            "\"\u{1}\"",
+            "{\"a\":1}}",
+            "NaN",
+            "\u{feff}{}",
+        ] {
             assert!(check_json(text).is_err(), "{text:?}");
         }
-        assert_eq!(check_json("{\"a\":1} x"), Err("trailing characters at line 1 column 9".to_owned()));
+        assert_eq!(
+            check_json("{\"a\":1} x"),
+            Err("trailing characters at line 1 column 9".to_owned())
+        );
     }
 
     #[test]
@@ -157,6 +198,10 @@ mod tests {
     fn an_event_that_is_not_utf8_is_the_callers_fault() {
         let failure = check_event(b"\"\xff\"".to_vec()).unwrap_err();
         assert_eq!(failure.code, Code::EventNotJson);
-        assert!(failure.message.contains("stray byte at 1"), "{}", failure.message);
+        assert!(
+            failure.message.contains("stray byte at 1"),
+            "{}",
+            failure.message
+        );
     }
 }

@@ -3,10 +3,12 @@
 
 use crate::component::Component;
 use crate::config::Config;
+use crate::engine::artifact::Artifact;
 use crate::engine::{Artifacts, Engines, Origin};
-use crate::error::Failure;
+use crate::error::{Failure, Level};
 use crate::guest::{Guest, Identity, Limits, Parts};
 use crate::host::Host;
+use crate::quantity::Bytes;
 use crate::telemetry::Log;
 use std::path::Path;
 use std::sync::Arc;
@@ -52,22 +54,64 @@ impl Function {
     ///
     /// # Errors
     /// A classified failure: of the component, its artifact, its world, or this machine.
-    pub async fn start(self, component: &Path, surroundings: Surroundings) -> Result<Ready, Failure> {
+    pub async fn start(
+        self,
+        component: &Path,
+        surroundings: Surroundings,
+    ) -> Result<Ready, Failure> {
         let component = Component::read(component).map_err(|error| Failure::from(&error))?;
         let started = Instant::now();
-        let (artifact, origin) =
-            surroundings.artifacts.obtain(&component).await.map_err(|error| Failure::from(&error))?;
+        let (artifact, origin) = obtain(&component, &surroundings).await?;
         let obtained = Instant::now();
-        let engines = Engines::start(surroundings.concurrency).map_err(|error| Failure::from(&error))?;
+        let engines =
+            Engines::start(surroundings.concurrency).map_err(|error| Failure::from(&error))?;
         let identity = Identity {
             function: self.name,
             channel: "local".to_owned(),
             release: component.digest().to_string(),
         };
-        let parts = Parts { identity, component: component.digest(), limits: self.limits, config: self.config };
-        let guest = Guest::load(&engines, &artifact, parts).map_err(|error| Failure::from(&error))?;
-        let host = Host::new(Arc::new(engines), guest, surroundings.log, surroundings.concurrency)
-            .map_err(|error| Failure::from(&error))?;
-        Ok(Ready { host, origin, obtain: obtained - started, load: obtained.elapsed() })
+        let parts = Parts {
+            identity,
+            component: component.digest(),
+            limits: self.limits,
+            config: self.config,
+        };
+        let guest =
+            Guest::load(&engines, &artifact, parts).map_err(|error| Failure::from(&error))?;
+        let host = Host::new(
+            Arc::new(engines),
+            guest,
+            surroundings.log,
+            surroundings.concurrency,
+        )
+        .map_err(|error| Failure::from(&error))?;
+        Ok(Ready {
+            host,
+            origin,
+            obtain: obtained - started,
+            load: obtained.elapsed(),
+        })
     }
+}
+
+/// Compiling may take seconds, so it is announced.
+async fn obtain(
+    component: &Component,
+    surroundings: &Surroundings,
+) -> Result<(Artifact, Origin), Failure> {
+    let artifacts = &surroundings.artifacts;
+    if let Some(found) = artifacts
+        .find(component)
+        .map_err(|error| Failure::from(&error))?
+    {
+        return Ok(found);
+    }
+    let size = Bytes(u64::try_from(component.bytes().len()).unwrap_or(u64::MAX));
+    surroundings
+        .log
+        .host(Level::Info, &format!("no native code of these {size} yet"));
+    artifacts
+        .compile(component)
+        .await
+        .map_err(|error| Failure::from(&error))
 }

@@ -63,7 +63,11 @@ pub struct Limits {
 impl Default for Limits {
     /// What `crunchbox run` gives: a minute, the smallest Lambda's memory, Lambda's response limit.
     fn default() -> Self {
-        Self { time: Duration::from_secs(60), memory: Bytes::mebi(128), response: RESPONSE_BYTES_MAX }
+        Self {
+            time: Duration::from_secs(60),
+            memory: Bytes::mebi(128),
+            response: RESPONSE_BYTES_MAX,
+        }
     }
 }
 
@@ -91,7 +95,10 @@ pub struct Guest {
 
 impl std::fmt::Debug for Guest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Guest").field("identity", &self.identity).field("limits", &self.limits).finish()
+        f.debug_struct("Guest")
+            .field("identity", &self.identity)
+            .field("limits", &self.limits)
+            .finish()
     }
 }
 
@@ -125,7 +132,9 @@ impl Fault for LoadError {
     fn code(&self) -> Code {
         match self {
             Self::Engine(error) => error.code(),
-            Self::NoHandler { .. } | Self::ImportNotOffered { .. } | Self::Mismatch { .. } => Code::ComponentWrongWorld,
+            Self::NoHandler { .. } | Self::ImportNotOffered { .. } | Self::Mismatch { .. } => {
+                Code::ComponentWrongWorld
+            }
         }
     }
 }
@@ -133,7 +142,11 @@ impl Fault for LoadError {
 fn listed(names: &[String]) -> String {
     match names {
         [] => "nothing".to_owned(),
-        names => names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
+        names => names
+            .iter()
+            .map(|name| format!("`{name}`"))
+            .collect::<Vec<_>>()
+            .join(", "),
     }
 }
 
@@ -159,14 +172,24 @@ impl Shape {
     fn of_loaded(Loaded { engine, component }: &Loaded) -> Self {
         let ty = component.component_type();
         Self {
-            imports: ty.imports(engine).map(|(name, _)| name.to_owned()).collect(),
-            exports: ty.exports(engine).map(|(name, _)| name.to_owned()).collect(),
+            imports: ty
+                .imports(engine)
+                .map(|(name, _)| name.to_owned())
+                .collect(),
+            exports: ty
+                .exports(engine)
+                .map(|(name, _)| name.to_owned())
+                .collect(),
         }
     }
 
     /// Imports that this host has nothing for.
     pub fn not_offered(&self) -> Vec<String> {
-        self.imports.iter().filter(|import| !is_offered(import)).cloned().collect()
+        self.imports
+            .iter()
+            .filter(|import| !is_offered(import))
+            .cloned()
+            .collect()
     }
 
     /// Whether it can handle events.
@@ -176,10 +199,16 @@ impl Shape {
 }
 
 fn is_offered(import: &str) -> bool {
-    let Some((interface, version)) = import.split_once('@') else { return false };
-    let Some((package, _)) = interface.split_once('/') else { return false };
+    let Some((interface, version)) = import.split_once('@') else {
+        return false;
+    };
+    let Some((package, _)) = interface.split_once('/') else {
+        return false;
+    };
     let name = format!("{package}@{version}");
-    OFFERED.iter().any(|offered| name == *offered || name.starts_with(&format!("{offered}.")))
+    OFFERED
+        .iter()
+        .any(|offered| name == *offered || name.starts_with(&format!("{offered}.")))
 }
 
 impl Guest {
@@ -195,9 +224,13 @@ impl Guest {
             return Err(LoadError::ImportNotOffered { imports: missing });
         }
         if !shape.has_handler() {
-            return Err(LoadError::NoHandler { exports: shape.exports });
+            return Err(LoadError::NoHandler {
+                exports: shape.exports,
+            });
         }
-        let pre = link(&loaded).map_err(|error| LoadError::Mismatch { problem: format!("{error:#}") })?;
+        let pre = link(&loaded).map_err(|error| LoadError::Mismatch {
+            problem: format!("{error:#}"),
+        })?;
         Ok(Self {
             pre,
             identity: Arc::new(parts.identity),
@@ -227,7 +260,12 @@ impl Guest {
     }
 
     /// Handles one event in an instance of its own.
-    pub(crate) async fn invoke(&self, mut invocation: Invocation, log: Log, running: Running) -> Outcome {
+    pub(crate) async fn invoke(
+        &self,
+        mut invocation: Invocation,
+        log: Log,
+        running: Running,
+    ) -> Outcome {
         let event = match check_event(std::mem::take(&mut invocation.event)) {
             Ok(event) => event,
             Err(failure) => return Outcome::refused(failure),
@@ -243,7 +281,10 @@ impl Guest {
             memory_limit: self.limits.memory.as_usize(),
         };
         let mut store = self.store(facts, event_log.clone());
-        let mut usage = Usage { memory_limit: self.limits.memory.as_usize(), ..Usage::default() };
+        let mut usage = Usage {
+            memory_limit: self.limits.memory.as_usize(),
+            ..Usage::default()
+        };
         let call = self.call(&mut store, &event, &mut usage);
         let result = tokio::time::timeout_at(deadline.into(), call).await;
         drop(running);
@@ -252,7 +293,9 @@ impl Guest {
             Err(_) => Err(failure::timed_out(allowed)),
             Ok(Err(trap)) => Err(failure::trapped(&trap, store.data(), allowed)),
             Ok(Ok(Err(returned))) => Err(failure::returned(returned)),
-            Ok(Ok(Ok(response))) => check_response(&response, self.limits.response).map(|()| response),
+            Ok(Ok(Ok(response))) => {
+                check_response(&response, self.limits.response).map(|()| response)
+            }
         };
         usage.memory_peak = store.data().limiter.peak();
         let lines = event_log.finish();
@@ -265,12 +308,16 @@ impl Guest {
         store: &mut Store<GuestState>,
         event: &str,
         usage: &mut Usage,
-    ) -> wasmtime::Result<Result<String, crate::bindings::crunchbox::function::types::Failure>> {
+    ) -> wasmtime::Result<Result<String, crate::bindings::crunchbox::function::types::Failure>>
+    {
         let started = Instant::now();
         let instance: wasmtime::Result<Function> = self.pre.instantiate_async(&mut *store).await;
         usage.instantiate = started.elapsed();
         let called = Instant::now();
-        let result = instance?.crunchbox_function_handler().call_handle(store, event).await;
+        let result = instance?
+            .crunchbox_function_handler()
+            .call_handle(store, event)
+            .await;
         usage.call = called.elapsed();
         result
     }
@@ -305,7 +352,9 @@ fn linker(engine: &Engine) -> wasmtime::Result<Linker<GuestState>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     invocation::add_to_linker(&mut linker, |state: &mut GuestState| &state.facts)?;
-    config::add_to_linker(&mut linker, |state: &mut GuestState| ConfigView(&state.config))?;
+    config::add_to_linker(&mut linker, |state: &mut GuestState| {
+        ConfigView(&state.config)
+    })?;
     log::add_to_linker(&mut linker, |state: &mut GuestState| &state.log)?;
     Ok(linker)
 }
@@ -323,20 +372,36 @@ pub(crate) struct GuestState {
 impl GuestState {
     fn new(facts: Facts, config: Arc<Config>, log: EventLog) -> Self {
         let wasi = WasiCtx::builder()
-            .stdout(Output { log: log.clone(), source: Source::Stdout })
-            .stderr(Output { log: log.clone(), source: Source::Stderr })
+            .stdout(Output {
+                log: log.clone(),
+                source: Source::Stdout,
+            })
+            .stderr(Output {
+                log: log.clone(),
+                source: Source::Stderr,
+            })
             .max_random_size(RANDOM_BYTES_MAX)
             .build();
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES_MAX);
         let limiter = MemoryLimiter::new(facts.memory_limit);
-        Self { wasi, table, limiter, facts, config, log }
+        Self {
+            wasi,
+            table,
+            limiter,
+            facts,
+            config,
+            log,
+        }
     }
 }
 
 impl WasiView for GuestState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
     }
 }
 

@@ -5,10 +5,13 @@ use crate::engine::Engines;
 use crate::error::{Code, Failure, Fault};
 use crate::event::{Invocation, Outcome};
 use crate::guest::Guest;
+use crate::quantity::Time;
 use crate::telemetry::Log;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Runs guests for one function.
 #[derive(Debug)]
@@ -16,7 +19,8 @@ pub struct Host {
     engines: Arc<Engines>,
     guest: Arc<Guest>,
     log: Log,
-    workers: Option<Runtime>,
+    places: Semaphore,
+    workers: Workers,
 }
 
 /// Why a host can't be made.
@@ -36,22 +40,25 @@ impl Fault for HostError {
 }
 
 impl Host {
-    /// A host that runs `concurrency` events at once.
+    /// A host that runs `concurrency` events at once; more of them wait for a place.
     ///
     /// # Errors
     /// [`HostError::Workers`].
-    pub fn new(engines: Arc<Engines>, guest: Guest, log: Log, concurrency: u32) -> Result<Self, HostError> {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = usize::try_from(concurrency).unwrap_or(cores).clamp(1, cores);
-        let workers = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(threads)
-            .thread_name("guest")
-            // wasmtime prepares each thread on its first entry, some hundred microseconds; better now than in an event.
-            .on_thread_start(wasmtime_thread)
-            .enable_time()
-            .build()
-            .map_err(HostError::Workers)?;
-        Ok(Self { engines, guest: Arc::new(guest), log, workers: Some(workers) })
+    pub fn new(
+        engines: Arc<Engines>,
+        guest: Guest,
+        log: Log,
+        concurrency: u32,
+    ) -> Result<Self, HostError> {
+        let concurrency = usize::try_from(concurrency).unwrap_or(usize::MAX);
+        let concurrency = concurrency.clamp(1, Semaphore::MAX_PERMITS);
+        Ok(Self {
+            engines,
+            guest: Arc::new(guest),
+            log,
+            places: Semaphore::new(concurrency),
+            workers: Workers::start(concurrency).map_err(HostError::Workers)?,
+        })
     }
 
     /// The guest that handles events now.
@@ -64,42 +71,117 @@ impl Host {
         &self.log
     }
 
-    /// Handles one event. Never panics and never waits longer than the event's deadline or the function's time limit.
+    /// Handles one event. Never panics, and never waits longer than until the caller's deadline, or the function's time
+    /// limit for a place and again for the guest.
     pub async fn handle(&self, invocation: Invocation) -> Outcome {
+        let place = match self.place(invocation.deadline).await {
+            Ok(place) => place,
+            Err(failure) => return Outcome::refused(failure),
+        };
         let guest = Arc::clone(&self.guest);
         let log = self.log.clone();
         let running = self.engines.ticker().running();
-        self.guarded(async move { guest.invoke(invocation, log, running).await }).await
+        let task = async move { guest.invoke(invocation, log, running).await };
+        let outcome = self.workers.run(task).await;
+        drop(place);
+        outcome
     }
 
-    /// Runs a task on the guests' threads; a panic in it becomes an outcome.
-    async fn guarded(&self, task: impl Future<Output = Outcome> + Send + 'static) -> Outcome {
-        let Some(workers) = &self.workers else {
+    /// Waits for a place among those that run at once.
+    async fn place(&self, deadline: Option<Instant>) -> Result<SemaphorePermit<'_>, Failure> {
+        if let Ok(place) = self.places.try_acquire() {
+            return Ok(place);
+        }
+        let limit = self.guest.limits().time;
+        let left = deadline.map_or(limit, |deadline| {
+            deadline
+                .saturating_duration_since(Instant::now())
+                .min(limit)
+        });
+        match tokio::time::timeout(left, self.places.acquire()).await {
+            Ok(Ok(place)) => Ok(place),
+            Ok(Err(_)) | Err(_) => Err(busy(left)),
+        }
+    }
+}
+
+fn busy(waited: Duration) -> Failure {
+    let waited = Time(waited);
+    Failure::new(
+        Code::Busy,
+        format!("no place for an instance came free within {waited}"),
+    )
+}
+
+/// Threads for guests.
+#[derive(Debug)]
+struct Workers(Option<Runtime>);
+
+impl Workers {
+    fn start(concurrency: usize) -> std::io::Result<Self> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(concurrency.min(cores))
+            .thread_name("guest")
+            // wasmtime prepares each thread on its first entry, some hundred microseconds; better now than in an event.
+            .on_thread_start(wasmtime::Engine::tls_eager_initialize)
+            .enable_time()
+            .build()?;
+        Ok(Self(Some(runtime)))
+    }
+
+    /// Runs a task; a panic in it becomes an outcome.
+    async fn run(&self, task: impl Future<Output = Outcome> + Send + 'static) -> Outcome {
+        let Some(runtime) = &self.0 else {
             return Outcome::refused(Failure::new(Code::HostPanic, "the host is shutting down"));
         };
-        match workers.spawn(task).await {
+        match runtime.spawn(task).await {
             Ok(outcome) => outcome,
             Err(error) => Outcome::refused(Failure::new(Code::HostPanic, panic_message(error))),
         }
     }
 }
 
-impl Drop for Host {
+impl Drop for Workers {
     fn drop(&mut self) {
         // Dropping a runtime waits for its threads, which is forbidden inside another runtime.
-        if let Some(workers) = self.workers.take() {
-            workers.shutdown_background();
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
         }
     }
 }
 
-fn wasmtime_thread() {
-    wasmtime::Engine::tls_eager_initialize();
+fn panic_message(error: tokio::task::JoinError) -> String {
+    let Ok(payload) = error.try_into_panic() else {
+        return "the event's task was cancelled".to_owned();
+    };
+    let text = payload
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned());
+    let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
+    format!(
+        "the host panicked: {}",
+        text.unwrap_or_else(|| "without a message".to_owned())
+    )
 }
 
-fn panic_message(error: tokio::task::JoinError) -> String {
-    let Ok(payload) = error.try_into_panic() else { return "the event's task was cancelled".to_owned() };
-    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
-    format!("the host panicked: {}", text.unwrap_or_else(|| "without a message".to_owned()))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_of_the_host_is_an_outcome_and_the_next_task_runs() {
+        let workers = Workers::start(1).unwrap();
+        let failure = workers
+            .run(async { panic!("a {}", "bug") })
+            .await
+            .result
+            .unwrap_err();
+        assert_eq!(failure.code, Code::HostPanic);
+        assert_eq!(failure.message, "the host panicked: a bug");
+        let next = workers
+            .run(async { Outcome::refused(Failure::new(Code::Busy, "")) })
+            .await;
+        assert_eq!(next.code(), "Crunchbox.Busy");
+    }
 }

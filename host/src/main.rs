@@ -3,5 +3,7 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    crunchbox::cli::main(std::env::args_os().collect(), &|name| std::env::var_os(name))
+    crunchbox::cli::main(std::env::args_os().collect(), &|name| {
+        std::env::var_os(name)
+    })
 }

@@ -117,12 +117,27 @@ impl Manifest {
     }
 
     fn parse(path: &Path, text: &str) -> Result<Self, ManifestError> {
-        let malformed = |problem: String| ManifestError::Malformed { path: path.to_owned(), problem };
-        let raw: Raw = toml::from_str(text).map_err(|error| malformed(error.to_string().trim().to_owned()))?;
+        let malformed = |problem: String| ManifestError::Malformed {
+            path: path.to_owned(),
+            problem,
+        };
+        let raw: Raw =
+            toml::from_str(text).map_err(|error| malformed(error.to_string().trim().to_owned()))?;
         check_name(&raw.function.name).map_err(malformed)?;
-        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-        let base = raw.config.base.iter().map(|file| folder.join(file)).collect();
-        Ok(Self { folder, name: raw.function.name, build: raw.build, limits: raw.limits, base })
+        let folder = path.parent().map(Path::to_owned).unwrap_or_default();
+        let base = raw
+            .config
+            .base
+            .iter()
+            .map(|file| folder.join(file))
+            .collect();
+        Ok(Self {
+            folder,
+            name: raw.function.name,
+            build: raw.build,
+            limits: raw.limits,
+            base,
+        })
     }
 
     /// Reads the files of the base layer, weak to strong.
@@ -136,7 +151,11 @@ impl Manifest {
 
 fn check_name(name: &str) -> Result<(), String> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if name.is_empty() || name.len() > NAME_CHARS_MAX || name.starts_with('-') || !name.chars().all(allowed) {
+    if name.is_empty()
+        || name.len() > NAME_CHARS_MAX
+        || name.starts_with('-')
+        || !name.chars().all(allowed)
+    {
         return Err(format!(
             "function.name: expected 1 to {NAME_CHARS_MAX} of `a-z`, `0-9` and `-`, not starting with `-`, got `{name}`"
         ));
@@ -177,7 +196,10 @@ mod tests {
             ("name='a'", "function"),
         ] {
             let problem = parse(text).unwrap_err();
-            assert!(problem.contains(named) && problem.contains("/f/crunchbox.toml"), "{problem}");
+            assert!(
+                problem.contains(named) && problem.contains("/f/crunchbox.toml"),
+                "{problem}"
+            );
         }
     }
 }

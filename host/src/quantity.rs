@@ -54,7 +54,9 @@ fn tenths(f: &mut fmt::Formatter<'_>, bytes: u64, unit: u64, name: &str) -> fmt:
 
 impl<'de> Deserialize<'de> for Bytes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -70,7 +72,9 @@ impl FromStr for Time {
             .and_then(|time| Duration::try_from(time).ok())
             .filter(|time| !time.is_zero())
             .map(Self)
-            .ok_or_else(|| format!("expected a time above zero such as `20s` or `250ms`, got `{text}`"))
+            .ok_or_else(|| {
+                format!("expected a time above zero such as `20s` or `250ms`, got `{text}`")
+            })
     }
 }
 
@@ -88,7 +92,9 @@ impl fmt::Display for Time {
 
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -112,11 +118,20 @@ mod tests {
 
     #[test]
     fn times_are_read_and_printed_as_people_write_them() {
-        for (text, millis, printed) in
-            [("20s", 20_000, "20 s"), ("250ms", 250, "250 ms"), ("1m 30s", 90_000, "90 s"), ("9 ms", 9, "9.0 ms")]
-        {
-            assert_eq!(text.parse::<Time>().map(|time| time.0.as_millis()), Ok(millis));
-            assert_eq!(Time(Duration::from_millis(u64::try_from(millis).unwrap())).to_string(), printed);
+        for (text, millis, printed) in [
+            ("20s", 20_000, "20 s"),
+            ("250ms", 250, "250 ms"),
+            ("1m 30s", 90_000, "90 s"),
+            ("9 ms", 9, "9.0 ms"),
+        ] {
+            assert_eq!(
+                text.parse::<Time>().map(|time| time.0.as_millis()),
+                Ok(millis)
+            );
+            assert_eq!(
+                Time(Duration::from_millis(u64::try_from(millis).unwrap())).to_string(),
+                printed
+            );
         }
         for text in ["0s", "-1s", "soon", "20"] {
             assert!(text.parse::<Time>().is_err(), "{text}");

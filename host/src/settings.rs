@@ -90,17 +90,38 @@ impl Lambda {
     /// # Errors
     /// [`SettingError`], naming the variable, what was expected and what was found.
     pub fn from_environment(variables: Variables<'_>) -> Result<Self, SettingError> {
-        let required = |name, expected| text(variables, name)?.ok_or(SettingError::Missing { name, expected });
-        let task_root: PathBuf = required("LAMBDA_TASK_ROOT", "the folder of the deployed package")?.into();
-        let concurrency = number(variables, "AWS_LAMBDA_MAX_CONCURRENCY", "a number of events")?.unwrap_or(1).max(1);
-        let memory = number(variables, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "a number of megabytes")?
-            .ok_or(SettingError::Missing { name: "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", expected: "a number of megabytes" })?;
+        let required =
+            |name, expected| text(variables, name)?.ok_or(SettingError::Missing { name, expected });
+        let task_root: PathBuf =
+            required("LAMBDA_TASK_ROOT", "the folder of the deployed package")?.into();
+        let concurrency = number(
+            variables,
+            "AWS_LAMBDA_MAX_CONCURRENCY",
+            "a number of events",
+        )?
+        .unwrap_or(1)
+        .max(1);
+        let memory = number(
+            variables,
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+            "a number of megabytes",
+        )?
+        .ok_or(SettingError::Missing {
+            name: "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+            expected: "a number of megabytes",
+        })?;
         let component = match text(variables, "CRUNCHBOX_COMPONENT")? {
             Some(path) => task_root.join(path),
-            None => task_root.join(component_of(&required("_HANDLER", "the name of the component")?)?),
+            None => task_root.join(component_of(&required(
+                "_HANDLER",
+                "the name of the component",
+            )?)?),
         };
         Ok(Self {
-            runtime_api: required("AWS_LAMBDA_RUNTIME_API", "the host and port of the Runtime API")?,
+            runtime_api: required(
+                "AWS_LAMBDA_RUNTIME_API",
+                "the host and port of the Runtime API",
+            )?,
             function: required("AWS_LAMBDA_FUNCTION_NAME", "the function's name")?,
             component,
             config: text(variables, "CRUNCHBOX_CONFIG")?,
@@ -113,8 +134,12 @@ impl Lambda {
 
 /// The component that a Handler setting names: `crunch` is `crunch.wasm` in the package.
 fn component_of(handler: &str) -> Result<String, SettingError> {
-    let conventional = ["bootstrap", "rust.handler", "index.handler", "provided", ""].contains(&handler);
-    let plain = handler.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) && !handler.starts_with('.');
+    let conventional =
+        ["bootstrap", "rust.handler", "index.handler", "provided", ""].contains(&handler);
+    let plain = handler
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+        && !handler.starts_with('.');
     if conventional || !plain {
         return Err(SettingError::Invalid {
             name: "_HANDLER",
@@ -132,12 +157,29 @@ fn guest_memory(megabytes: u64, concurrency: u64) -> Bytes {
 }
 
 fn text(variables: Variables<'_>, name: &'static str) -> Result<Option<String>, SettingError> {
-    let refused = |got: OsString| SettingError::Invalid { name, expected: "UTF-8", got: got.to_string_lossy().into() };
-    variables(name).filter(|value| !value.is_empty()).map(|value| value.into_string().map_err(refused)).transpose()
+    let refused = |got: OsString| SettingError::Invalid {
+        name,
+        expected: "UTF-8",
+        got: got.to_string_lossy().into(),
+    };
+    variables(name)
+        .filter(|value| !value.is_empty())
+        .map(|value| value.into_string().map_err(refused))
+        .transpose()
 }
 
-fn number(variables: Variables<'_>, name: &'static str, expected: &'static str) -> Result<Option<u32>, SettingError> {
-    let parse = |got: String| got.parse().map_err(|_| SettingError::Invalid { name, expected, got });
+fn number(
+    variables: Variables<'_>,
+    name: &'static str,
+    expected: &'static str,
+) -> Result<Option<u32>, SettingError> {
+    let parse = |got: String| {
+        got.parse().map_err(|_| SettingError::Invalid {
+            name,
+            expected,
+            got,
+        })
+    };
     text(variables, name)?.map(parse).transpose()
 }
 
@@ -146,11 +188,18 @@ fn number(variables: Variables<'_>, name: &'static str, expected: &'static str) 
 /// # Errors
 /// [`SettingError::Missing`] where neither is known.
 pub fn cache_folder(variables: Variables<'_>) -> Result<PathBuf, SettingError> {
-    let folder = |name| variables(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let folder = |name| {
+        variables(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
     folder("XDG_CACHE_HOME")
         .or_else(|| folder("HOME").map(|home| home.join(".cache")))
         .map(|cache| cache.join("crunchbox"))
-        .ok_or(SettingError::Missing { name: "HOME", expected: "a home folder, or --cache with a folder for artifacts" })
+        .ok_or(SettingError::Missing {
+            name: "HOME",
+            expected: "a home folder, or --cache with a folder for artifacts",
+        })
 }
 
 #[cfg(test)]
@@ -166,15 +215,30 @@ mod tests {
             ("_HANDLER", "crunch"),
         ];
         all.extend_from_slice(changes);
-        let read = |name: &str| all.iter().rev().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value));
+        let read = |name: &str| {
+            all.iter()
+                .rev()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| OsString::from(value))
+        };
         Lambda::from_environment(&read).map_err(|error| error.to_string())
     }
 
     #[test]
     fn the_handler_setting_names_the_component() {
-        assert_eq!(lambda(&[]).unwrap().component, PathBuf::from("/var/task/crunch.wasm"));
-        assert_eq!(lambda(&[("_HANDLER", "a.wasm")]).unwrap().component, PathBuf::from("/var/task/a.wasm"));
-        let explicit = lambda(&[("_HANDLER", "bootstrap"), ("CRUNCHBOX_COMPONENT", "fns/a.wasm")]).unwrap();
+        assert_eq!(
+            lambda(&[]).unwrap().component,
+            PathBuf::from("/var/task/crunch.wasm")
+        );
+        assert_eq!(
+            lambda(&[("_HANDLER", "a.wasm")]).unwrap().component,
+            PathBuf::from("/var/task/a.wasm")
+        );
+        let explicit = lambda(&[
+            ("_HANDLER", "bootstrap"),
+            ("CRUNCHBOX_COMPONENT", "fns/a.wasm"),
+        ])
+        .unwrap();
         assert_eq!(explicit.component, PathBuf::from("/var/task/fns/a.wasm"));
     }
 
@@ -182,23 +246,41 @@ mod tests {
     fn a_conventional_handler_is_refused_with_a_hint() {
         for handler in ["bootstrap", "rust.handler", "../x", "a/b", ".hidden"] {
             let text = lambda(&[("_HANDLER", handler)]).unwrap_err();
-            assert!(text.contains("such as `crunch`") && text.contains(handler), "{text}");
+            assert!(
+                text.contains("such as `crunch`") && text.contains(handler),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn the_guest_gets_the_functions_memory_less_the_hosts_shared_by_concurrency() {
         assert_eq!(lambda(&[]).unwrap().guest_memory, Bytes::mebi(216));
-        let managed = lambda(&[("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "2088"), ("AWS_LAMBDA_MAX_CONCURRENCY", "16")]);
+        let managed = lambda(&[
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "2088"),
+            ("AWS_LAMBDA_MAX_CONCURRENCY", "16"),
+        ]);
         assert_eq!(managed.unwrap().guest_memory, Bytes::mebi(128));
-        assert_eq!(lambda(&[("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1")]).unwrap().guest_memory, GUEST_MEMORY_MIN);
+        assert_eq!(
+            lambda(&[("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1")])
+                .unwrap()
+                .guest_memory,
+            GUEST_MEMORY_MIN
+        );
     }
 
     #[test]
     fn what_is_missing_or_wrong_is_named() {
         let text = lambda(&[("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "lots")]).unwrap_err();
-        assert!(text.contains("AWS_LAMBDA_FUNCTION_MEMORY_SIZE") && text.contains("`lots`"), "{text}");
-        assert!(lambda(&[("LAMBDA_TASK_ROOT", "")]).unwrap_err().contains("LAMBDA_TASK_ROOT"));
+        assert!(
+            text.contains("AWS_LAMBDA_FUNCTION_MEMORY_SIZE") && text.contains("`lots`"),
+            "{text}"
+        );
+        assert!(
+            lambda(&[("LAMBDA_TASK_ROOT", "")])
+                .unwrap_err()
+                .contains("LAMBDA_TASK_ROOT")
+        );
     }
 
     #[test]

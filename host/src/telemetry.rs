@@ -41,10 +41,20 @@ impl Log {
     ///
     /// # Errors
     /// The system's words when it gives no thread.
-    pub fn new(format: Format, threshold: Level, out: impl Write + Send + 'static) -> std::io::Result<Self> {
+    pub fn new(
+        format: Format,
+        threshold: Level,
+        out: impl Write + Send + 'static,
+    ) -> std::io::Result<Self> {
         let (lines, receiver) = channel();
-        std::thread::Builder::new().name("log".to_owned()).spawn(move || write_all(&receiver, out))?;
-        Ok(Self { format, threshold, lines })
+        std::thread::Builder::new()
+            .name("log".to_owned())
+            .spawn(move || write_all(&receiver, out))?;
+        Ok(Self {
+            format,
+            threshold,
+            lines,
+        })
     }
 
     /// The mildest level that is written.
@@ -66,7 +76,13 @@ impl Log {
 
     /// Writes a line of the host itself.
     pub fn host(&self, level: Level, message: &str) {
-        self.write(&Line { level, message, source: Source::Host, scope: None, fields: &[] });
+        self.write(&Line {
+            level,
+            message,
+            source: Source::Host,
+            scope: None,
+            fields: &[],
+        });
     }
 
     /// Writes text as it is, a line break added.
@@ -111,7 +127,10 @@ impl Memory {
 
 impl Write for Memory {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend_from_slice(bytes);
         Ok(bytes.len())
     }
 

@@ -37,7 +37,9 @@ pub struct Built {
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// The folder is no project of a kind we know.
-    #[error("`{folder}`: expected a project with a Cargo.toml, or a crunchbox.toml with `build.command`, got neither")]
+    #[error(
+        "`{folder}`: expected a project with a Cargo.toml, or a crunchbox.toml with `build.command`, got neither"
+    )]
     Unknown {
         /// The folder.
         folder: PathBuf,
@@ -83,8 +85,12 @@ impl Fault for BuildError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::ToolMissing { install, .. } => Some(format!("run `{install}`, or repeat with --setup to have it run for you")),
-            Self::NoComponent(_) => Some("a library needs `crate-type = [\"cdylib\"]` in its Cargo.toml".to_owned()),
+            Self::ToolMissing { install, .. } => Some(format!(
+                "run `{install}`, or repeat with --setup to have it run for you"
+            )),
+            Self::NoComponent(_) => {
+                Some("a library needs `crate-type = [\"cdylib\"]` in its Cargo.toml".to_owned())
+            }
             Self::Unknown { .. } | Self::Setup(_) | Self::Tool { .. } | Self::Failed { .. } => None,
         }
     }
@@ -101,22 +107,51 @@ pub fn build(
     variables: Variables<'_>,
 ) -> Result<Built, BuildError> {
     let started = Instant::now();
-    let overrides = manifest.map(|manifest| manifest.build.clone()).unwrap_or_default();
+    let overrides = manifest
+        .map(|manifest| manifest.build.clone())
+        .unwrap_or_default();
     let (language, component) = match &overrides {
-        Build { command: Some(command), component } => ("command", by_command(folder, command, component.as_deref())?),
+        Build {
+            command: Some(command),
+            component,
+        } => (
+            "command",
+            by_command(folder, command, component.as_deref())?,
+        ),
         Build { command: None, .. } if folder.join("Cargo.toml").is_file() => {
             ("rust", rust::build(folder, setup, variables)?)
         }
-        Build { command: None, .. } => return Err(BuildError::Unknown { folder: folder.to_owned() }),
+        Build { command: None, .. } => {
+            return Err(BuildError::Unknown {
+                folder: folder.to_owned(),
+            });
+        }
     };
-    Ok(Built { component, language, elapsed: started.elapsed() })
+    Ok(Built {
+        component,
+        language,
+        elapsed: started.elapsed(),
+    })
 }
 
-fn by_command(folder: &Path, command: &str, component: Option<&Path>) -> Result<PathBuf, BuildError> {
-    let component = component.ok_or_else(|| BuildError::NoComponent("`build.component` must say where it lies".to_owned()))?;
+fn by_command(
+    folder: &Path,
+    command: &str,
+    component: Option<&Path>,
+) -> Result<PathBuf, BuildError> {
+    let component = component.ok_or_else(|| {
+        BuildError::NoComponent("`build.component` must say where it lies".to_owned())
+    })?;
     run_shown(Command::new("sh").args(["-c", command]).current_dir(folder))?;
     let path = folder.join(component);
-    if path.is_file() { Ok(path) } else { Err(BuildError::NoComponent(format!("`{}` is missing", path.display()))) }
+    if path.is_file() {
+        Ok(path)
+    } else {
+        Err(BuildError::NoComponent(format!(
+            "`{}` is missing",
+            path.display()
+        )))
+    }
 }
 
 /// Runs a tool whose output a person should see, all of it on standard error.
@@ -125,7 +160,10 @@ fn run_shown(command: &mut Command) -> Result<(), BuildError> {
     let stderr = std::io::stderr();
     let shown = std::os::fd::AsFd::as_fd(&stderr)
         .try_clone_to_owned()
-        .map_err(|source| BuildError::Tool { tool: tool.clone(), source })?;
+        .map_err(|source| BuildError::Tool {
+            tool: tool.clone(),
+            source,
+        })?;
     let status = command.stdin(Stdio::null()).stdout(shown).status();
     match status {
         Ok(status) if status.success() => Ok(()),

@@ -14,13 +14,28 @@ pub fn deployed_binary() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         let status = Command::new(env!("CARGO"))
-            .args(["build", "--release", "--package", "crunchbox", "--no-default-features", "--features", "lambda"])
+            .args([
+                "build",
+                "--release",
+                "--package",
+                "crunchbox",
+                "--no-default-features",
+                "--features",
+                "lambda",
+            ])
             .current_dir(root())
             .stdin(Stdio::null())
             .status()
             .unwrap();
-        assert!(status.success(), "the program without a compiler does not build");
-        let target = Path::new(super::PROGRAM).parent().unwrap().parent().unwrap();
+        assert!(
+            status.success(),
+            "the program without a compiler does not build"
+        );
+        let target = Path::new(super::PROGRAM)
+            .parent()
+            .unwrap()
+            .parent()
+            .unwrap();
         target.join("release/crunchbox")
     })
 }
@@ -35,18 +50,31 @@ pub struct Deployed {
 fn precompile(component: &Path, folder: &TrustedFolder) {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _turn = ONE_AT_A_TIME.lock().unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let component = read(component);
     let baseline = Baseline::of_this_machine();
-    let code = runtime.block_on(compiler().compile(&component, baseline)).unwrap();
-    folder.keep(&code, &Statement::new(component.digest(), EngineKey::new(baseline), &code)).unwrap();
+    let code = runtime
+        .block_on(compiler().compile(&component, baseline))
+        .unwrap();
+    folder
+        .keep(
+            &code,
+            &Statement::new(component.digest(), EngineKey::new(baseline), &code),
+        )
+        .unwrap();
 }
 
 impl Deployed {
     /// A package with the program, a guest as `guest.wasm` and its artifact.
     pub fn with(name: &str) -> Self {
         let deployed = Self::empty().file("guest.wasm", &std::fs::read(guest(name)).unwrap());
-        precompile(&guest(name), &TrustedFolder::deployed(deployed.folder.path()));
+        precompile(
+            &guest(name),
+            &TrustedFolder::deployed(deployed.folder.path()),
+        );
         deployed
     }
 
@@ -54,7 +82,10 @@ impl Deployed {
     pub fn empty() -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink(deployed_binary(), folder.path().join("bootstrap")).unwrap();
-        Self { folder, variables: Vec::new() }
+        Self {
+            folder,
+            variables: Vec::new(),
+        }
     }
 
     pub fn file(self, name: &str, bytes: &[u8]) -> Self {
@@ -86,8 +117,17 @@ impl Deployed {
             .unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let (sender, lines) = channel();
-        std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        Running { child, lines, _folder: self.folder }
+        std::thread::spawn(move || {
+            stdout
+                .lines()
+                .map_while(Result::ok)
+                .try_for_each(|line| sender.send(line))
+        });
+        Running {
+            child,
+            lines,
+            _folder: self.folder,
+        }
     }
 }
 
@@ -103,7 +143,10 @@ impl Running {
     pub fn lines_of_an_event(&self) -> Vec<serde_json::Value> {
         let mut lines: Vec<serde_json::Value> = Vec::new();
         loop {
-            let line = self.lines.recv_timeout(super::runtime_api::PATIENCE).expect("a log line");
+            let line = self
+                .lines
+                .recv_timeout(super::runtime_api::PATIENCE)
+                .expect("a log line");
             lines.push(serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line}")));
             if lines.last().unwrap()["fields"]["outcome"].is_string() {
                 return lines;
@@ -113,7 +156,9 @@ impl Running {
 
     /// The next line as it is.
     pub fn line(&self) -> String {
-        self.lines.recv_timeout(super::runtime_api::PATIENCE).expect("a log line")
+        self.lines
+            .recv_timeout(super::runtime_api::PATIENCE)
+            .expect("a log line")
     }
 
     /// Waits for the process to end.

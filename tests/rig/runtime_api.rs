@@ -27,7 +27,11 @@ pub struct Event {
 
 impl Event {
     pub fn new(body: impl Into<Bytes>) -> Self {
-        Self { body: body.into(), headers: Vec::new(), time: Duration::from_secs(30) }
+        Self {
+            body: body.into(),
+            headers: Vec::new(),
+            time: Duration::from_secs(30),
+        }
     }
 
     pub fn header(mut self, name: &'static str, value: &str) -> Self {
@@ -77,14 +81,30 @@ pub struct RuntimeApi {
 
 impl RuntimeApi {
     pub fn start() -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let listener = runtime
+            .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
+            .unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let (events, received) = unbounded_channel();
         let (sender, answers) = channel();
-        let state = State { events: received.into(), outstanding: Mutex::default(), answers: sender };
+        let state = State {
+            events: received.into(),
+            outstanding: Mutex::default(),
+            answers: sender,
+        };
         runtime.spawn(accept(listener, Arc::new(state)));
-        Self { address, events, answers, count: Mutex::default(), _runtime: runtime }
+        Self {
+            address,
+            events,
+            answers,
+            count: Mutex::default(),
+            _runtime: runtime,
+        }
     }
 
     pub fn address(&self) -> &str {
@@ -95,13 +115,17 @@ impl RuntimeApi {
     pub fn invoke(&self, event: Event) -> Answer {
         let mut count = self.count.lock().unwrap();
         *count += 1;
-        self.events.send((format!("8476a536-e9f4-11e8-9739-{:012}", *count), event)).unwrap();
+        self.events
+            .send((format!("8476a536-e9f4-11e8-9739-{:012}", *count), event))
+            .unwrap();
         self.answer()
     }
 
     /// Waits for an answer that no event asked for.
     pub fn answer(&self) -> Answer {
-        self.answers.recv_timeout(PATIENCE).expect("an answer of the program")
+        self.answers
+            .recv_timeout(PATIENCE)
+            .expect("an answer of the program")
     }
 }
 
@@ -109,35 +133,65 @@ async fn accept(listener: tokio::net::TcpListener, state: Arc<State>) {
     while let Ok((stream, _)) = listener.accept().await {
         let state = Arc::clone(&state);
         let service = service_fn(move |request| answer(Arc::clone(&state), request));
-        tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+        tokio::spawn(
+            hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service),
+        );
     }
 }
 
-async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn answer(
+    state: Arc<State>,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
     let path = request.uri().path().to_owned();
-    let Some(path) = path.strip_prefix("/2018-06-01/runtime/") else { return Ok(refuse(404, "NoSuchPath")) };
+    let Some(path) = path.strip_prefix("/2018-06-01/runtime/") else {
+        return Ok(refuse(404, "NoSuchPath"));
+    };
     let (parts, body) = request.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
-    Ok(match (&parts.method, path.split('/').collect::<Vec<_>>().as_slice()) {
-        (&Method::GET, ["invocation", "next"]) => next(&state).await,
-        (&Method::POST, ["init", "error"]) => {
-            state.answers.send(Answer { kind: "init/error".into(), headers: parts.headers, body }).unwrap();
-            accepted()
-        }
-        (&Method::POST, ["invocation", id, kind @ ("response" | "error")]) => {
-            let mut outstanding = state.outstanding.lock().unwrap();
-            if outstanding.as_ref().is_none_or(|(expected, _)| expected != id) {
-                return Ok(refuse(400, "InvalidRequestID"));
+    Ok(
+        match (
+            &parts.method,
+            path.split('/').collect::<Vec<_>>().as_slice(),
+        ) {
+            (&Method::GET, ["invocation", "next"]) => next(&state).await,
+            (&Method::POST, ["init", "error"]) => {
+                state
+                    .answers
+                    .send(Answer {
+                        kind: "init/error".into(),
+                        headers: parts.headers,
+                        body,
+                    })
+                    .unwrap();
+                accepted()
             }
-            if body.len() > RESPONSE_BYTES_MAX {
-                return Ok(refuse(413, "RequestEntityTooLarge"));
+            (&Method::POST, ["invocation", id, kind @ ("response" | "error")]) => {
+                let mut outstanding = state.outstanding.lock().unwrap();
+                if outstanding
+                    .as_ref()
+                    .is_none_or(|(expected, _)| expected != id)
+                {
+                    return Ok(refuse(400, "InvalidRequestID"));
+                }
+                if body.len() > RESPONSE_BYTES_MAX {
+                    return Ok(refuse(413, "RequestEntityTooLarge"));
+                }
+                *outstanding = None;
+                state
+                    .answers
+                    .send(Answer {
+                        kind: (*kind).to_owned(),
+                        headers: parts.headers,
+                        body,
+                    })
+                    .unwrap();
+                accepted()
             }
-            *outstanding = None;
-            state.answers.send(Answer { kind: (*kind).to_owned(), headers: parts.headers, body }).unwrap();
-            accepted()
-        }
-        _ => refuse(404, "NoSuchPath"),
-    })
+            _ => refuse(404, "NoSuchPath"),
+        },
+    )
 }
 
 async fn next(state: &State) -> Response<Full<Bytes>> {
@@ -147,13 +201,25 @@ async fn next(state: &State) -> Response<Full<Bytes>> {
         None => state.events.lock().await.recv().await.unwrap(),
     };
     *state.outstanding.lock().unwrap() = Some((id.clone(), event.clone()));
-    let deadline = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap() + event.time;
+    let deadline = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap()
+        + event.time;
     let mut response = Response::builder()
         .header("Content-Type", "application/json")
         .header("Lambda-Runtime-Aws-Request-Id", &id)
-        .header("Lambda-Runtime-Deadline-Ms", deadline.as_millis().to_string())
-        .header("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:eu-west-1:123456789012:function:acme-guest")
-        .header("Lambda-Runtime-Trace-Id", "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=1");
+        .header(
+            "Lambda-Runtime-Deadline-Ms",
+            deadline.as_millis().to_string(),
+        )
+        .header(
+            "Lambda-Runtime-Invoked-Function-Arn",
+            "arn:aws:lambda:eu-west-1:123456789012:function:acme-guest",
+        )
+        .header(
+            "Lambda-Runtime-Trace-Id",
+            "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=1",
+        );
     for (name, value) in &event.headers {
         response = response.header(*name, value);
     }
@@ -161,10 +227,16 @@ async fn next(state: &State) -> Response<Full<Bytes>> {
 }
 
 fn accepted() -> Response<Full<Bytes>> {
-    Response::builder().status(202).body(Full::from("{\"status\":\"OK\"}\n")).unwrap()
+    Response::builder()
+        .status(202)
+        .body(Full::from("{\"status\":\"OK\"}\n"))
+        .unwrap()
 }
 
 fn refuse(status: u16, kind: &str) -> Response<Full<Bytes>> {
     let body = format!("{{\"errorMessage\":\"refused\",\"errorType\":\"{kind}\"}}");
-    Response::builder().status(status).body(Full::from(body)).unwrap()
+    Response::builder()
+        .status(status)
+        .body(Full::from(body))
+        .unwrap()
 }

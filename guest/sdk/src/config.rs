@@ -51,11 +51,16 @@ pub fn get<T: DeserializeOwned>(path: &str) -> Result<Option<T>, ConfigError> {
 /// As [`get`].
 pub fn get_path<T: DeserializeOwned>(path: &[&str]) -> Result<Option<T>, ConfigError> {
     let keys: Vec<String> = path.iter().map(|key| (*key).to_owned()).collect();
-    read(&keys)?.map(|text| decode(&path.join("."), &text)).transpose()
+    read(&keys)?
+        .map(|text| decode(&path.join("."), &text))
+        .transpose()
 }
 
 fn read(path: &[String]) -> Result<Option<String>, ConfigError> {
-    imports::config_get(path).map_err(|error| ConfigError { code: error.code, message: error.message })
+    imports::config_get(path).map_err(|error| ConfigError {
+        code: error.code,
+        message: error.message,
+    })
 }
 
 fn decode<T: DeserializeOwned>(at: &str, text: &str) -> Result<T, ConfigError> {
@@ -71,7 +76,10 @@ fn decode<T: DeserializeOwned>(at: &str, text: &str) -> Result<T, ConfigError> {
         // Line and column would be those of a text the author never saw.
         let problem = error.inner().to_string();
         let problem = problem.split(" at line ").next().unwrap_or_default();
-        ConfigError { code: "Mismatch".to_owned(), message: format!("{path}: {problem}") }
+        ConfigError {
+            code: "Mismatch".to_owned(),
+            message: format!("{path}: {problem}"),
+        }
     })
 }
 
@@ -92,13 +100,23 @@ mod tests {
 
     #[test]
     fn the_tree_is_read_into_the_authors_type() {
-        assert_eq!(load_from(r#"{"percentiles": [50, 95]}"#), Ok(Settings { percentiles: vec![50, 95] }));
+        assert_eq!(
+            load_from(r#"{"percentiles": [50, 95]}"#),
+            Ok(Settings {
+                percentiles: vec![50, 95]
+            })
+        );
     }
 
     #[test]
     fn a_value_that_does_not_fit_is_named_by_its_path() {
-        let text = load_from(r#"{"percentiles": "all"}"#).unwrap_err().to_string();
-        assert_eq!(text, r#"percentiles: invalid type: string "all", expected a sequence"#);
+        let text = load_from(r#"{"percentiles": "all"}"#)
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            text,
+            r#"percentiles: invalid type: string "all", expected a sequence"#
+        );
         let text = load_from("{}").unwrap_err().to_string();
         assert_eq!(text, "the configuration: missing field `percentiles`");
     }
@@ -111,7 +129,10 @@ mod tests {
             assert_eq!(get::<String>("db.user"), Ok(None));
             let text = get::<u16>("db.port").unwrap_err().to_string();
             assert_eq!(text, r#"db.port: invalid type: string "x", expected u16"#);
-            assert_eq!(get::<u16>("db.host.x").unwrap_err().code(), "Crunchbox.ConfigNotTable");
+            assert_eq!(
+                get::<u16>("db.host.x").unwrap_err().code(),
+                "Crunchbox.ConfigNotTable"
+            );
         });
     }
 }

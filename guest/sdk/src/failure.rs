@@ -19,14 +19,21 @@ pub struct Failure {
 impl Failure {
     /// A failure of this kind.
     pub fn new(kind: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { kind: kind.into(), message: message.into(), details: None }
+        Self {
+            kind: kind.into(),
+            message: message.into(),
+            details: None,
+        }
     }
 }
 
 impl<E: Error + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
         let is_config = (&error as &dyn std::any::Any).is::<crate::config::ConfigError>();
-        Self::new(if is_config { "ConfigError" } else { "Error" }, chain(&error))
+        Self::new(
+            if is_config { "ConfigError" } else { "Error" },
+            chain(&error),
+        )
     }
 }
 
@@ -44,7 +51,12 @@ fn chain(error: &dyn Error) -> String {
 #[cfg(target_arch = "wasm32")]
 impl From<Failure> for crate::bindings::crunchbox::function::types::Failure {
     fn from(failure: Failure) -> Self {
-        Self { kind: failure.kind, message: failure.message, trace: Vec::new(), details: failure.details }
+        Self {
+            kind: failure.kind,
+            message: failure.message,
+            trace: Vec::new(),
+            details: failure.details,
+        }
     }
 }
 
@@ -67,6 +79,9 @@ mod tests {
             }
         }
         let failure = Failure::from(Outer("x".parse::<i32>().unwrap_err()));
-        assert_eq!(failure, Failure::new("Error", "no number: invalid digit found in string"));
+        assert_eq!(
+            failure,
+            Failure::new("Error", "no number: invalid digit found in string")
+        );
     }
 }

@@ -48,7 +48,10 @@ mod component {
     }
 
     pub(crate) fn config_get(path: &[String]) -> Result<Option<String>, HostConfigError> {
-        config::get(path).map_err(|error| HostConfigError { code: error.code, message: error.message })
+        config::get(path).map_err(|error| HostConfigError {
+            code: error.code,
+            message: error.message,
+        })
     }
 
     pub(crate) fn threshold() -> ::log::LevelFilter {

@@ -1,5 +1,8 @@
 //! One event through a handler: decode, call, encode.
-#![cfg_attr(not(target_arch = "wasm32"), allow(dead_code, reason = "called from components; natively only by tests"))]
+#![cfg_attr(
+    not(target_arch = "wasm32"),
+    allow(dead_code, reason = "called from components; natively only by tests")
+)]
 
 use crate::{Context, Failure};
 use serde::Serialize;
@@ -34,7 +37,9 @@ mod component {
     fn prepare() {
         crate::logger::install();
         std::panic::set_hook(Box::new(|info| {
-            let message = info.payload_as_str().unwrap_or("the handler panicked without a message");
+            let message = info
+                .payload_as_str()
+                .unwrap_or("the handler panicked without a message");
             let place = info.location().map(ToString::to_string);
             crate::imports::abort(message, place.as_deref());
         }));
@@ -47,8 +52,12 @@ fn typed<E: DeserializeOwned, R: Serialize, F: Into<Failure>>(
 ) -> Result<String, Failure> {
     let event = decode(event)?;
     let response = handler(event, Context::current()).map_err(Into::into)?;
-    serde_json::to_string(&response)
-        .map_err(|error| Failure::new("InvalidResponse", format!("the response has no JSON text: {error}")))
+    serde_json::to_string(&response).map_err(|error| {
+        Failure::new(
+            "InvalidResponse",
+            format!("the response has no JSON text: {error}"),
+        )
+    })
 }
 
 fn decode<E: DeserializeOwned>(event: &str) -> Result<E, Failure> {
@@ -87,6 +96,12 @@ mod tests {
     fn an_event_that_does_not_fit_is_named_by_its_path() {
         let failure = typed(r#"{"items":[1,"x"]}"#, sum).unwrap_err();
         assert_eq!(failure.kind, "InvalidEvent");
-        assert!(failure.message.contains("items[1]: invalid type: string \"x\""), "{}", failure.message);
+        assert!(
+            failure
+                .message
+                .contains("items[1]: invalid type: string \"x\""),
+            "{}",
+            failure.message
+        );
     }
 }

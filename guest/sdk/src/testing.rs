@@ -113,7 +113,12 @@ pub(crate) mod host {
 
     pub(crate) fn fact(fact: Fact) -> Option<String> {
         ask(|state| match fact {
-            Fact::RequestId => Some(state.request_id.clone().unwrap_or_else(|| "test-request".to_owned())),
+            Fact::RequestId => Some(
+                state
+                    .request_id
+                    .clone()
+                    .unwrap_or_else(|| "test-request".to_owned()),
+            ),
             Fact::Function => Some("test".to_owned()),
             Fact::Channel => Some("local".to_owned()),
             Fact::Release => Some(format!("sha256-{}", "0".repeat(64))),
@@ -145,12 +150,19 @@ pub(crate) mod host {
                     _ => {
                         return Err(HostConfigError {
                             code: "Crunchbox.ConfigNotTable".to_owned(),
-                            message: format!("`{}`: expected a table, got something else", path[..depth].join(".")),
+                            message: format!(
+                                "`{}`: expected a table, got something else",
+                                path[..depth].join(".")
+                            ),
                         });
                     }
                 }
             }
-            Ok(Some(if value.is_null() && path.is_empty() { "{}".to_owned() } else { value.to_string() }))
+            Ok(Some(if value.is_null() && path.is_empty() {
+                "{}".to_owned()
+            } else {
+                value.to_string()
+            }))
         })
     }
 

@@ -40,7 +40,10 @@ impl Build {
 
     fn try_execute(&self, printer: &Printer, variables: Variables<'_>) -> Result<(), Failure> {
         if !self.folder.is_dir() {
-            let message = format!("`{}`: expected the folder of a project", self.folder.display());
+            let message = format!(
+                "`{}`: expected the folder of a project",
+                self.folder.display()
+            );
             return Err(Failure::new(Code::ManifestInvalid, message));
         }
         let target = resolve(&self.folder, setup_wanted(self.setup), variables)?;

@@ -40,7 +40,11 @@ impl Check {
     fn try_execute(&self, variables: Variables<'_>) -> Result<(), Failure> {
         let target = resolve(&self.path, Setup::Tell, variables)?;
         let description = describe(&target.component, self.compile.artifacts(variables)?)?;
-        let text = if self.json { description.json().to_string() } else { description.text() };
+        let text = if self.json {
+            description.json().to_string()
+        } else {
+            description.text()
+        };
         printer::result(format!("{text}\n").as_bytes())?;
         description.refusal().map_or(Ok(()), Err)
     }
@@ -62,15 +66,31 @@ pub(super) fn describe(path: &Path, artifacts: Artifacts) -> Result<Description,
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::new(Code::HostSetup, format!("the event loop cannot start: {error}")))?;
-    let (artifact, _) =
-        runtime.block_on(artifacts.obtain(&component)).map_err(|error| Failure::from(&error))?;
+        .map_err(|error| {
+            Failure::new(
+                Code::HostSetup,
+                format!("the event loop cannot start: {error}"),
+            )
+        })?;
+    let (artifact, _) = runtime
+        .block_on(artifacts.obtain(&component))
+        .map_err(|error| Failure::from(&error))?;
     let engines = Engines::start(1).map_err(|error| Failure::from(&error))?;
     let shape = Shape::of(&engines, &artifact).map_err(|error| Failure::from(&error))?;
-    let identity = Identity { function: String::new(), channel: String::new(), release: String::new() };
-    let parts =
-        Parts { identity, component: component.digest(), limits: Limits::default(), config: Default::default() };
-    let refusal = Guest::load(&engines, &artifact, parts).err().map(|error| Failure::from(&error));
+    let identity = Identity {
+        function: String::new(),
+        channel: String::new(),
+        release: String::new(),
+    };
+    let parts = Parts {
+        identity,
+        component: component.digest(),
+        limits: Limits::default(),
+        config: Default::default(),
+    };
+    let refusal = Guest::load(&engines, &artifact, parts)
+        .err()
+        .map(|error| Failure::from(&error));
     Ok(Description {
         digest: component.digest(),
         bytes: u64::try_from(component.bytes().len()).unwrap_or(u64::MAX),
@@ -101,7 +121,11 @@ impl Description {
     }
 
     fn kind(&self) -> &'static str {
-        if self.shape.has_handler() { HANDLER } else { "none" }
+        if self.shape.has_handler() {
+            HANDLER
+        } else {
+            "none"
+        }
     }
 
     pub(super) fn text(&self) -> String {
@@ -114,7 +138,10 @@ impl Description {
         );
         for (index, import) in self.shape.imports.iter().enumerate() {
             let label = if index == 0 { "Imports" } else { "" };
-            text.push_str(&format!("\n    {label:<9} {import:<45} {}", meaning(import)));
+            text.push_str(&format!(
+                "\n    {label:<9} {import:<45} {}",
+                meaning(import)
+            ));
         }
         text
     }

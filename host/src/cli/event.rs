@@ -55,14 +55,25 @@ impl Event {
     pub(super) fn execute(&self, variables: Variables<'_>) -> ExitCode {
         let Source::Sns(sns) = &self.source;
         let event = sns.event();
-        super::finish(variables, event.and_then(|event| printer::result(format!("{event:#}\n").as_bytes())))
+        super::finish(
+            variables,
+            event.and_then(|event| printer::result(format!("{event:#}\n").as_bytes())),
+        )
     }
 }
 
 impl Sns {
     fn event(&self) -> Result<Value, Failure> {
-        let messages = if self.messages.is_empty() { vec![stdin_message()?] } else { self.messages.clone() };
-        let records: Vec<Value> = messages.iter().enumerate().map(|(index, text)| self.record(index, text)).collect();
+        let messages = if self.messages.is_empty() {
+            vec![stdin_message()?]
+        } else {
+            self.messages.clone()
+        };
+        let records: Vec<Value> = messages
+            .iter()
+            .enumerate()
+            .map(|(index, text)| self.record(index, text))
+            .collect();
         Ok(json!({ "Records": records }))
     }
 
@@ -100,12 +111,18 @@ impl Sns {
 fn stdin_message() -> Result<String, Failure> {
     let unreadable = |problem: String| Failure::new(Code::EventUnreadable, problem);
     if std::io::stdin().is_terminal() {
-        return Err(unreadable("expected a message as argument or on standard input, got neither".to_owned()));
+        return Err(unreadable(
+            "expected a message as argument or on standard input, got neither".to_owned(),
+        ));
     }
     let mut text = String::new();
     std::io::stdin()
         .take(u64::try_from(crate::event::EVENT_BYTES_MAX).unwrap_or(u64::MAX))
         .read_to_string(&mut text)
-        .map_err(|error| unreadable(format!("cannot read the message from standard input: {error}")))?;
+        .map_err(|error| {
+            unreadable(format!(
+                "cannot read the message from standard input: {error}"
+            ))
+        })?;
     Ok(text.strip_suffix('\n').map(str::to_owned).unwrap_or(text))
 }

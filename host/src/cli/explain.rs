@@ -18,7 +18,11 @@ pub(super) struct Explain {
 
 impl Explain {
     pub(super) fn execute(&self, variables: Variables<'_>) -> ExitCode {
-        super::finish(variables, self.text().and_then(|text| printer::result(text.as_bytes())))
+        super::finish(
+            variables,
+            self.text()
+                .and_then(|text| printer::result(text.as_bytes())),
+        )
     }
 
     fn text(&self) -> Result<String, Failure> {
@@ -36,8 +40,13 @@ impl Explain {
 }
 
 fn unknown(name: &str) -> Failure {
-    Failure::new(crate::error::Code::SettingInvalid, format!("expected a code of this host, got `{name}`"))
-        .with_hint("`crunchbox explain` lists all codes; other errorTypes are the function author's own")
+    Failure::new(
+        crate::error::Code::SettingInvalid,
+        format!("expected a code of this host, got `{name}`"),
+    )
+    .with_hint(
+        "`crunchbox explain` lists all codes; other errorTypes are the function author's own",
+    )
 }
 
 fn row_json(code: Code) -> Value {
@@ -67,10 +76,14 @@ fn one_text(code: Code) -> String {
 
 /// The table as the README prints it.
 pub(super) fn table() -> String {
-    let mut text = String::from("| code | blame | exit | what happened |\n| --- | --- | --- | --- |\n");
+    let mut text =
+        String::from("| code | blame | exit | what happened |\n| --- | --- | --- | --- |\n");
     for code in Code::ALL {
         let meaning = code.meaning();
-        text.push_str(&format!("| `{}` | {} | {} | {} |\n", meaning.name, meaning.blame, meaning.exit, meaning.summary));
+        text.push_str(&format!(
+            "| `{}` | {} | {} | {} |\n",
+            meaning.name, meaning.blame, meaning.exit, meaning.summary
+        ));
     }
     text
 }
@@ -80,6 +93,9 @@ mod tests {
     #[test]
     fn the_readme_prints_this_table() {
         let readme = include_str!("../../../README.md");
-        assert!(readme.contains(&super::table()), "put the output of `crunchbox explain` into README.md");
+        assert!(
+            readme.contains(&super::table()),
+            "put the output of `crunchbox explain` into README.md"
+        );
     }
 }

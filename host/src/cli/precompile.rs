@@ -46,17 +46,34 @@ impl Precompile {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
-            .map_err(|error| Failure::new(Code::HostSetup, format!("the event loop cannot start: {error}")))?;
+            .map_err(|error| {
+                Failure::new(
+                    Code::HostSetup,
+                    format!("the event loop cannot start: {error}"),
+                )
+            })?;
         // What Lambda's x86-64 machines all have, whatever this one has; arm64 comes with its own compiler.
-        let baseline = if cfg!(target_arch = "x86_64") { Baseline::X86_64V3 } else { Baseline::NeoverseN1 };
+        let baseline = if cfg!(target_arch = "x86_64") {
+            Baseline::X86_64V3
+        } else {
+            Baseline::NeoverseN1
+        };
         let code = runtime
             .block_on(compiler.compile(&component, baseline))
             .map_err(|error| Failure::from(&error))?;
         let statement = Statement::new(component.digest(), EngineKey::new(baseline), &code);
-        let beside = self.component.parent().unwrap_or(Path::new("."));
+        let beside = self.component.parent().unwrap_or_else(|| Path::new("."));
         let folder = TrustedFolder::deployed(self.output.as_deref().unwrap_or(beside));
-        folder.keep(&code, &statement).map_err(|error| Failure::new(Code::OutputFailed, crate::error::chain(&error)))?;
-        printer.text(|| format!("    Compiled for {} → {}", statement.engine, Bytes(statement.size)));
+        folder
+            .keep(&code, &statement)
+            .map_err(|error| Failure::new(Code::OutputFailed, crate::error::chain(&error)))?;
+        printer.text(|| {
+            format!(
+                "    Compiled for {} → {}",
+                statement.engine,
+                Bytes(statement.size)
+            )
+        });
         let path = folder.code_path(statement.component, &statement.engine);
         printer::result(format!("{}\n", path.display()).as_bytes())
     }

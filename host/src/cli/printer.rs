@@ -37,8 +37,12 @@ impl Printer {
             Style::Text if std::io::stderr().is_terminal() && !plain => Format::Colour,
             Style::Text => Format::Text,
         };
-        let log = Log::new(format, Level::Info, std::io::stderr())
-            .map_err(|error| Failure::new(Code::HostSetup, format!("cannot start the log's thread: {error}")))?;
+        let log = Log::new(format, Level::Info, std::io::stderr()).map_err(|error| {
+            Failure::new(
+                Code::HostSetup,
+                format!("cannot start the log's thread: {error}"),
+            )
+        })?;
         super::report_panics(&log);
         Ok(Self { log, style })
     }
@@ -83,9 +87,10 @@ impl Printer {
 pub(super) fn result(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(Code::OutputFailed, format!("cannot write to standard output: {error}")))
-        }
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::new(
+            Code::OutputFailed,
+            format!("cannot write to standard output: {error}"),
+        )),
         _ => Ok(()),
     }
 }

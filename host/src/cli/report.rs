@@ -22,7 +22,12 @@ pub(super) struct Session {
     pub(super) load: Duration,
 }
 
-pub(super) fn outcome_text(printer: &Printer, session: &Session, event: &str, outcome: &Outcome) -> String {
+pub(super) fn outcome_text(
+    printer: &Printer,
+    session: &Session,
+    event: &str,
+    outcome: &Outcome,
+) -> String {
     let usage = &outcome.usage;
     let time = format!(
         "load {} · instantiate {} · call {}",
@@ -34,11 +39,19 @@ pub(super) fn outcome_text(printer: &Printer, session: &Session, event: &str, ou
         Ok(response) => {
             let size = Bytes(u64::try_from(response.len()).unwrap_or(u64::MAX));
             let took = Time(usage.instantiate + usage.call);
-            format!("  {} {event}: {size} in {took}   {time}   {}", printer.mark("✓", true), memory(usage))
+            format!(
+                "  {} {event}: {size} in {took}   {time}   {}",
+                printer.mark("✓", true),
+                memory(usage)
+            )
         }
         Err(failure) if usage.memory_limit == 0 => return failure_text(printer, failure),
         Err(failure) => {
-            format!("{}\n    {event}: {time}   {}", failure_text(printer, failure), memory(usage))
+            format!(
+                "{}\n    {event}: {time}   {}",
+                failure_text(printer, failure),
+                memory(usage)
+            )
         }
     };
     match session.config.as_slice() {
@@ -68,7 +81,11 @@ pub(super) fn outcome_json(session: &Session, event: &str, outcome: &Outcome) ->
 
 pub(super) fn failure_text(printer: &Printer, failure: &Failure) -> String {
     let meaning = failure.code.meaning();
-    let own_kind = if failure.kind == meaning.name { String::new() } else { format!(" {}", failure.kind) };
+    let own_kind = if failure.kind == meaning.name {
+        String::new()
+    } else {
+        format!(" {}", failure.kind)
+    };
     let mut text = format!(
         "  {} {}{own_kind} ({}): {}",
         printer.mark("✗", false),
@@ -83,7 +100,10 @@ pub(super) fn failure_text(printer: &Printer, failure: &Failure) -> String {
         text.push_str(&format!("\n    details: {}", printable(details)));
     }
     let hint = failure.hint.as_deref().unwrap_or(meaning.remedy);
-    text.push_str(&format!("\n    hint: {hint}\n    exit {}; more: crunchbox explain {}", meaning.exit, meaning.name));
+    text.push_str(&format!(
+        "\n    hint: {hint}\n    exit {}; more: crunchbox explain {}",
+        meaning.exit, meaning.name
+    ));
     text
 }
 
@@ -115,7 +135,10 @@ fn memory(usage: &Usage) -> String {
 fn lambda_mb(peak: usize) -> u64 {
     let peak = u64::try_from(peak).unwrap_or(u64::MAX / 2);
     let needed = (peak.saturating_add(peak / 4).saturating_add(LAMBDA_HOST)).div_ceil(1 << 20);
-    needed.div_ceil(LAMBDA_STEP_MB).saturating_mul(LAMBDA_STEP_MB).max(LAMBDA_MIN_MB)
+    needed
+        .div_ceil(LAMBDA_STEP_MB)
+        .saturating_mul(LAMBDA_STEP_MB)
+        .max(LAMBDA_MIN_MB)
 }
 
 /// What many events came to.
@@ -130,13 +153,17 @@ impl Summary {
     pub(super) fn add(&mut self, outcome: &Outcome) {
         self.failed += usize::from(outcome.result.is_err());
         self.peak = self.peak.max(outcome.usage.memory_peak);
-        self.calls.push(outcome.usage.instantiate + outcome.usage.call);
+        self.calls
+            .push(outcome.usage.instantiate + outcome.usage.call);
     }
 
     fn rank(&self, percent: usize) -> Duration {
         let mut sorted = self.calls.clone();
         sorted.sort();
-        sorted.get((sorted.len().saturating_sub(1)) * percent / 100).copied().unwrap_or_default()
+        sorted
+            .get((sorted.len().saturating_sub(1)) * percent / 100)
+            .copied()
+            .unwrap_or_default()
     }
 
     pub(super) fn text(&self) -> String {
@@ -171,7 +198,14 @@ mod tests {
 
     #[test]
     fn the_advised_lambda_size_holds_host_guest_and_a_quarter_more() {
-        for (peak_mib, advised) in [(0, 128), (3, 128), (70, 128), (71, 192), (128, 256), (1000, 1344)] {
+        for (peak_mib, advised) in [
+            (0, 128),
+            (3, 128),
+            (70, 128),
+            (71, 192),
+            (128, 256),
+            (1000, 1344),
+        ] {
             assert_eq!(lambda_mb(peak_mib << 20), advised, "{peak_mib} MiB");
         }
     }

@@ -27,7 +27,12 @@ pub(super) struct Run {
     #[arg(value_name = "COMPONENT|DIR")]
     path: PathBuf,
     /// A file with the event, a folder of .json files, or `-` for standard input; may be repeated.
-    #[arg(short, long = "event", value_name = "PATH", required_unless_present = "data")]
+    #[arg(
+        short,
+        long = "event",
+        value_name = "PATH",
+        required_unless_present = "data"
+    )]
     events: Vec<PathBuf>,
     /// The event itself.
     #[arg(long, value_name = "JSON", conflicts_with = "events")]
@@ -75,17 +80,32 @@ impl Run {
         report_build(printer, &target);
         let config = self.config(&target)?;
         let origins = config.origins().to_vec();
-        let function = Function { name: target.name(), limits: self.limits(&target), config };
-        let surroundings =
-            Surroundings { artifacts: self.compile.artifacts(variables)?, log: printer.log().clone(), concurrency: 1 };
+        let function = Function {
+            name: target.name(),
+            limits: self.limits(&target),
+            config,
+        };
+        let surroundings = Surroundings {
+            artifacts: self.compile.artifacts(variables)?,
+            log: printer.log().clone(),
+            concurrency: 1,
+        };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
-            .map_err(|error| Failure::new(Code::HostSetup, format!("the event loop cannot start: {error}")))?;
+            .map_err(|error| {
+                Failure::new(
+                    Code::HostSetup,
+                    format!("the event loop cannot start: {error}"),
+                )
+            })?;
         runtime.block_on(async {
             let ready = function.start(&target.component, surroundings).await?;
             report_start(printer, &ready);
-            let session = Session { config: origins, load: ready.load };
+            let session = Session {
+                config: origins,
+                load: ready.load,
+            };
             handle_all(printer, &ready, &session, &sources).await
         })
     }
@@ -102,23 +122,38 @@ impl Run {
     }
 
     fn config(&self, target: &Target) -> Result<Config, Failure> {
-        let base = target.manifest.as_ref().map(|manifest| manifest.layers()).transpose();
-        let mut layers = base.map_err(|error| Failure::from(&error))?.unwrap_or_default();
+        let base = target
+            .manifest
+            .as_ref()
+            .map(|manifest| manifest.layers())
+            .transpose();
+        let mut layers = base
+            .map_err(|error| Failure::from(&error))?
+            .unwrap_or_default();
         for path in &self.config {
             layers.push(config::read(path).map_err(|error| Failure::from(&error))?);
         }
         let mut config = Config::merge(layers);
         for assignment in &self.set {
-            config.set(assignment).map_err(|error| Failure::from(&error))?;
+            config
+                .set(assignment)
+                .map_err(|error| Failure::from(&error))?;
         }
         Ok(config)
     }
 
     fn limits(&self, target: &Target) -> Limits {
-        let wanted = target.manifest.as_ref().map(|manifest| manifest.limits).unwrap_or_default();
+        let wanted = target
+            .manifest
+            .as_ref()
+            .map(|manifest| manifest.limits)
+            .unwrap_or_default();
         let defaults = Limits::default();
         Limits {
-            time: self.time.or(wanted.time).map_or(defaults.time, |time| time.0),
+            time: self
+                .time
+                .or(wanted.time)
+                .map_or(defaults.time, |time| time.0),
             memory: self.memory.or(wanted.memory).unwrap_or(defaults.memory),
             response: RESPONSE_BYTES_MAX,
         }

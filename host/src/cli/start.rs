@@ -3,7 +3,7 @@
 use super::printer::Printer;
 use crate::engine::Artifacts;
 use crate::engine::artifact::TrustedFolder;
-use crate::error::{Code, Failure};
+use crate::error::Failure;
 use crate::manifest::Manifest;
 use crate::quantity::{Bytes, Time};
 use crate::settings::{self, Variables};
@@ -51,8 +51,12 @@ impl CompileArguments {
             time: self.compile_time.unwrap_or(defaults.time),
             memory: self.compile_memory.unwrap_or(defaults.memory),
         };
-        let program = this_program()
-            .map_err(|error| Failure::new(Code::HostSetup, format!("cannot find this program's own file: {error}")))?;
+        let program = this_program().map_err(|error| {
+            Failure::new(
+                crate::error::Code::HostSetup,
+                format!("cannot find this program's own file: {error}"),
+            )
+        })?;
         Ok(Compiler { program, limits })
     }
 }
@@ -71,29 +75,55 @@ pub(super) struct Target {
 impl Target {
     /// The function's name: the manifest's, else the file's.
     pub(super) fn name(&self) -> String {
-        let stem = || self.component.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-        self.manifest.as_ref().map(|manifest| manifest.name.clone()).or_else(stem).unwrap_or_default()
+        let stem = || {
+            self.component
+                .file_stem()
+                .map(|stem| stem.to_string_lossy().into_owned())
+        };
+        self.manifest
+            .as_ref()
+            .map(|manifest| manifest.name.clone())
+            .or_else(stem)
+            .unwrap_or_default()
     }
 }
 
 /// Builds `path` if it is a folder; else takes it as a component.
-pub(super) fn resolve(path: &Path, setup: Setup, variables: Variables<'_>) -> Result<Target, Failure> {
+pub(super) fn resolve(
+    path: &Path,
+    setup: Setup,
+    variables: Variables<'_>,
+) -> Result<Target, Failure> {
     if !path.is_dir() {
-        return Ok(Target { component: path.to_owned(), manifest: None, built: None });
+        return Ok(Target {
+            component: path.to_owned(),
+            manifest: None,
+            built: None,
+        });
     }
     let manifest = Manifest::find(path).map_err(|error| Failure::from(&error))?;
-    let built =
-        toolchain::build(path, manifest.as_ref(), setup, variables).map_err(|error| Failure::from(&error))?;
-    Ok(Target { component: built.component.clone(), manifest, built: Some(built) })
+    let built = toolchain::build(path, manifest.as_ref(), setup, variables)
+        .map_err(|error| Failure::from(&error))?;
+    Ok(Target {
+        component: built.component.clone(),
+        manifest,
+        built: Some(built),
+    })
 }
 
 /// Says what was built.
 pub(super) fn report_build(printer: &Printer, target: &Target) {
     let Some(built) = &target.built else { return };
-    let bytes = std::fs::metadata(&built.component).map(|metadata| metadata.len()).unwrap_or_default();
+    let bytes = std::fs::metadata(&built.component)
+        .map(|metadata| metadata.len())
+        .unwrap_or_default();
     printer.text(|| {
         let (name, language) = (target.name(), built.language);
-        format!("    Built {name} ({language}) {} → {}", Time(built.elapsed), Bytes(bytes))
+        format!(
+            "    Built {name} ({language}) {} → {}",
+            Time(built.elapsed),
+            Bytes(bytes)
+        )
     });
     printer.json(|| {
         json!({

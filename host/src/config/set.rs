@@ -5,14 +5,22 @@ use serde_json::{Map, Value};
 
 /// Puts the assignment into `tree`, or says why it does not fit.
 pub(super) fn apply(tree: &mut Map<String, Value>, assignment: &str) -> Result<(), String> {
-    let (key, text) = assignment.split_once('=').ok_or("expected KEY=VALUE, got no `=`")?;
+    let (key, text) = assignment
+        .split_once('=')
+        .ok_or("expected KEY=VALUE, got no `=`")?;
     let path = parse_path(key)?;
-    let (last, above) = path.split_last().ok_or("expected a key before `=`, got nothing")?;
+    let (last, above) = path
+        .split_last()
+        .ok_or("expected a key before `=`, got nothing")?;
     let mut table = tree;
     for step in above {
-        let below = table.entry(step.clone()).or_insert_with(|| Value::Object(Map::new()));
+        let below = table
+            .entry(step.clone())
+            .or_insert_with(|| Value::Object(Map::new()));
         let found = kind(below);
-        table = below.as_object_mut().ok_or_else(|| format!("expected a table at `{step}`, got {found}"))?;
+        table = below
+            .as_object_mut()
+            .ok_or_else(|| format!("expected a table at `{step}`, got {found}"))?;
     }
     let value = read_value(text, table.get(last))?;
     table.insert(last.clone(), value);
@@ -44,8 +52,15 @@ fn read_value(text: &str, replaced: Option<&Value>) -> Result<Value, String> {
         Some(Value::String(_)) => Ok(Value::String(text.to_owned())),
         Some(expected) => match parsed {
             Ok(value) if kind(&value) == kind(expected) => Ok(value),
-            Ok(value) => Err(format!("expected {} as before, got {}", kind(expected), kind(&value))),
-            Err(_) => Err(format!("expected {} as before, got other text", kind(expected))),
+            Ok(value) => Err(format!(
+                "expected {} as before, got {}",
+                kind(expected),
+                kind(&value)
+            )),
+            Err(_) => Err(format!(
+                "expected {} as before, got other text",
+                kind(expected)
+            )),
         },
     }
 }

@@ -31,7 +31,12 @@ impl Statement {
     /// The statement for native code just made.
     pub fn new(component: Digest, engine: EngineKey, code: &[u8]) -> Self {
         let size = u64::try_from(code.len()).unwrap_or(u64::MAX);
-        Self { component, engine, artifact: Digest::of(code), size }
+        Self {
+            component,
+            engine,
+            artifact: Digest::of(code),
+            size,
+        }
     }
 }
 
@@ -50,7 +55,9 @@ pub struct Artifact {
 #[derive(Debug, thiserror::Error)]
 pub enum ArtifactError {
     /// The folder could be written by others.
-    #[error("`{path}` cannot hold native code: expected a folder that only its owner can write, got mode {mode:o} of user {owner}")]
+    #[error(
+        "`{path}` cannot hold native code: expected a folder that only its owner can write, got mode {mode:o} of user {owner}"
+    )]
     NotPrivate {
         /// The folder.
         path: PathBuf,
@@ -89,7 +96,10 @@ impl Fault for ArtifactError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::NotPrivate { path, .. } => Some(format!("`chmod 700 {}`, or name another folder with --cache", path.display())),
+            Self::NotPrivate { path, .. } => Some(format!(
+                "`chmod 700 {}`, or name another folder with --cache",
+                path.display()
+            )),
             Self::Io { .. } | Self::Refused { .. } => None,
         }
     }
@@ -102,12 +112,24 @@ impl TrustedFolder {
     /// [`ArtifactError::NotPrivate`] or [`ArtifactError::Io`].
     pub fn private(path: &Path) -> Result<Self, ArtifactError> {
         use std::os::unix::fs::DirBuilderExt;
-        let io = |verb, source| ArtifactError::Io { verb, path: path.to_owned(), source };
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|e| io("make the folder", e))?;
+        let io = |verb, source| ArtifactError::Io {
+            verb,
+            path: path.to_owned(),
+            source,
+        };
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(|e| io("make the folder", e))?;
         let metadata = std::fs::metadata(path).map_err(|e| io("look at", e))?;
         let (mode, owner) = (metadata.mode() & 0o7777, metadata.uid());
         if mode & 0o022 != 0 || owner != rustix::process::getuid().as_raw() {
-            return Err(ArtifactError::NotPrivate { path: path.to_owned(), mode, owner });
+            return Err(ArtifactError::NotPrivate {
+                path: path.to_owned(),
+                mode,
+                owner,
+            });
         }
         Ok(Self(path.to_owned()))
     }
@@ -131,15 +153,29 @@ impl TrustedFolder {
     ///
     /// # Errors
     /// [`ArtifactError::Refused`] when what lies there is not what its statement says.
-    pub fn find(&self, component: Digest, engine: &EngineKey) -> Result<Option<Artifact>, ArtifactError> {
+    pub fn find(
+        &self,
+        component: Digest,
+        engine: &EngineKey,
+    ) -> Result<Option<Artifact>, ArtifactError> {
         let path = self.statement_path(component, engine);
         let text = match std::fs::read(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(ArtifactError::Io { verb: "read", path, source }),
+            Err(source) => {
+                return Err(ArtifactError::Io {
+                    verb: "read",
+                    path,
+                    source,
+                });
+            }
         };
-        let refused = |problem: String| ArtifactError::Refused { path: path.clone(), problem };
-        let statement: Statement = serde_json::from_slice(&text).map_err(|error| refused(error.to_string()))?;
+        let refused = |problem: String| ArtifactError::Refused {
+            path: path.clone(),
+            problem,
+        };
+        let statement: Statement =
+            serde_json::from_slice(&text).map_err(|error| refused(error.to_string()))?;
         if statement.component != component || statement.engine != *engine {
             return Err(refused(format!(
                 "expected a statement on {component} for {engine}, got one on {} for {}",
@@ -155,12 +191,22 @@ impl TrustedFolder {
     /// [`ArtifactError::Io`].
     pub fn keep(&self, code: &[u8], statement: &Statement) -> Result<(), ArtifactError> {
         let text = serde_json::to_vec(statement).expect("a statement has a text");
-        self.write(&self.code_path(statement.component, &statement.engine), code)?;
-        self.write(&self.statement_path(statement.component, &statement.engine), &text)
+        self.write(
+            &self.code_path(statement.component, &statement.engine),
+            code,
+        )?;
+        self.write(
+            &self.statement_path(statement.component, &statement.engine),
+            &text,
+        )
     }
 
     fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), ArtifactError> {
-        let io = |source| ArtifactError::Io { verb: "write", path: path.to_owned(), source };
+        let io = |source| ArtifactError::Io {
+            verb: "write",
+            path: path.to_owned(),
+            source,
+        };
         let mut file = tempfile::NamedTempFile::new_in(&self.0).map_err(io)?;
         file.write_all(bytes).map_err(io)?;
         file.persist(path).map_err(|error| io(error.error))?;
@@ -171,10 +217,21 @@ impl TrustedFolder {
 impl Artifact {
     /// Copies the file into sealed memory, hashing what it copies, and compares.
     fn open(path: &Path, statement: &Statement) -> Result<Self, ArtifactError> {
-        let io = |verb| move |source| ArtifactError::Io { verb, path: path.to_owned(), source };
-        let refused = |problem: String| ArtifactError::Refused { path: path.to_owned(), problem };
-        let mut file = File::open(path).map_err(|error| refused(format!("cannot open it: {error}")))?;
-        let mut sealed = memory_file().map_err(|error| io("make a memory file for")(error.into()))?;
+        let io = |verb| {
+            move |source| ArtifactError::Io {
+                verb,
+                path: path.to_owned(),
+                source,
+            }
+        };
+        let refused = |problem: String| ArtifactError::Refused {
+            path: path.to_owned(),
+            problem,
+        };
+        let mut file =
+            File::open(path).map_err(|error| refused(format!("cannot open it: {error}")))?;
+        let mut sealed =
+            memory_file().map_err(|error| io("make a memory file for")(error.into()))?;
         let (bytes, digest) = copy(&mut file, &mut sealed, statement.size).map_err(io("copy"))?;
         if bytes != statement.size || digest != statement.artifact {
             return Err(refused(format!(
@@ -183,7 +240,8 @@ impl Artifact {
             )));
         }
         let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
-        rustix::fs::fcntl_add_seals(&sealed, seals).map_err(|error| io("seal the copy of")(error.into()))?;
+        rustix::fs::fcntl_add_seals(&sealed, seals)
+            .map_err(|error| io("seal the copy of")(error.into()))?;
         Ok(Self { sealed, bytes })
     }
 
@@ -233,7 +291,11 @@ mod tests {
 
     fn kept(folder: &Path) -> (TrustedFolder, Statement) {
         let trusted = TrustedFolder::deployed(folder);
-        let statement = Statement::new(Digest::of(b"wasm"), EngineKey::new(Baseline::X86_64), b"native code");
+        let statement = Statement::new(
+            Digest::of(b"wasm"),
+            EngineKey::new(Baseline::X86_64),
+            b"native code",
+        );
         trusted.keep(b"native code", &statement).unwrap();
         (trusted, statement)
     }
@@ -242,19 +304,43 @@ mod tests {
     fn what_was_kept_is_found_again_for_that_component_and_engine_only() {
         let folder = tempfile::tempdir().unwrap();
         let (trusted, statement) = kept(folder.path());
-        let found = trusted.find(statement.component, &statement.engine).unwrap().unwrap();
+        let found = trusted
+            .find(statement.component, &statement.engine)
+            .unwrap()
+            .unwrap();
         assert_eq!(found.bytes(), 11);
-        assert!(trusted.find(Digest::of(b"other"), &statement.engine).unwrap().is_none());
-        assert!(trusted.find(statement.component, &EngineKey::new(Baseline::NeoverseN1)).unwrap().is_none());
+        assert!(
+            trusted
+                .find(Digest::of(b"other"), &statement.engine)
+                .unwrap()
+                .is_none()
+        );
+        assert!(
+            trusted
+                .find(statement.component, &EngineKey::new(Baseline::NeoverseN1))
+                .unwrap()
+                .is_none()
+        );
     }
 
     #[test]
     fn native_code_that_differs_from_its_statement_is_refused() {
-        for other in [&b"native codE"[..], b"native cod", b"native code and more", b""] {
+        for other in [
+            &b"native codE"[..],
+            b"native cod",
+            b"native code and more",
+            b"",
+        ] {
             let folder = tempfile::tempdir().unwrap();
             let (trusted, statement) = kept(folder.path());
-            std::fs::write(trusted.code_path(statement.component, &statement.engine), other).unwrap();
-            let error = trusted.find(statement.component, &statement.engine).unwrap_err();
+            std::fs::write(
+                trusted.code_path(statement.component, &statement.engine),
+                other,
+            )
+            .unwrap();
+            let error = trusted
+                .find(statement.component, &statement.engine)
+                .unwrap_err();
             assert_eq!(error.code(), Code::ArtifactRefused, "{error}");
         }
     }
@@ -263,9 +349,15 @@ mod tests {
     fn the_sealed_copy_cannot_be_written_any_more() {
         let folder = tempfile::tempdir().unwrap();
         let (trusted, statement) = kept(folder.path());
-        let artifact = trusted.find(statement.component, &statement.engine).unwrap().unwrap();
+        let artifact = trusted
+            .find(statement.component, &statement.engine)
+            .unwrap()
+            .unwrap();
         assert!((&artifact.sealed).write_all(b"x").is_err());
-        assert_eq!(std::fs::read(artifact.sealed_path()).unwrap(), b"native code");
+        assert_eq!(
+            std::fs::read(artifact.sealed_path()).unwrap(),
+            b"native code"
+        );
     }
 
     #[test]
@@ -273,7 +365,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
         let error = TrustedFolder::private(folder.path()).unwrap_err();
-        assert!(matches!(error, ArtifactError::NotPrivate { mode: 0o777, .. }), "{error}");
+        assert!(
+            matches!(error, ArtifactError::NotPrivate { mode: 0o777, .. }),
+            "{error}"
+        );
         assert!(error.hint().unwrap().contains("chmod 700"));
     }
 }

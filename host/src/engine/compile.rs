@@ -36,7 +36,10 @@ pub struct CompileLimits {
 impl Default for CompileLimits {
     /// Six times what CPython takes on two shared cores, in time and in memory.
     fn default() -> Self {
-        Self { time: Time(Duration::from_secs(60)), memory: Bytes::mebi(2048) }
+        Self {
+            time: Time(Duration::from_secs(60)),
+            memory: Bytes::mebi(2048),
+        }
     }
 }
 
@@ -82,11 +85,26 @@ impl Compiler {
     ///
     /// # Errors
     /// [`CompileError`]; the child is gone when this returns.
-    pub async fn compile(&self, component: &Component, baseline: Baseline) -> Result<Vec<u8>, CompileError> {
-        let failed = |error: std::io::Error| CompileError::Failed(format!("cannot run `{}`: {error}", self.program.display()));
+    pub async fn compile(
+        &self,
+        component: &Component,
+        baseline: Baseline,
+    ) -> Result<Vec<u8>, CompileError> {
+        let failed = |error: std::io::Error| {
+            CompileError::Failed(format!("cannot run `{}`: {error}", self.program.display()))
+        };
         let mut child = tokio::process::Command::new(&self.program)
-            .args([CHILD_ARGUMENT, EngineKey::new(baseline).to_string().as_str()])
-            .arg(self.limits.memory.0.saturating_add(CHILD_OVERHEAD.0).to_string())
+            .args([
+                CHILD_ARGUMENT,
+                EngineKey::new(baseline).to_string().as_str(),
+            ])
+            .arg(
+                self.limits
+                    .memory
+                    .0
+                    .saturating_add(CHILD_OVERHEAD.0)
+                    .to_string(),
+            )
             .env_clear()
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -107,8 +125,11 @@ impl Compiler {
                 drop(stdin);
             };
             let mut bounded = stderr.take(WORDS_MAX);
-            let (_, output, _) =
-                tokio::join!(feed, stdout.read_to_end(&mut code), bounded.read_to_end(&mut words));
+            let (_, output, _) = tokio::join!(
+                feed,
+                stdout.read_to_end(&mut code),
+                bounded.read_to_end(&mut words)
+            );
             output?;
             drop(bounded);
             child.wait().await
@@ -123,7 +144,13 @@ impl Compiler {
 
     fn classify(&self, status: ExitStatus, words: &str) -> CompileError {
         // These are the words of Rust's allocator and of its threads and mappings when the address space is used up.
-        let out_of_memory = ["memory allocation of", "Cannot allocate memory", "os error 12", "out of memory", "failed to spawn thread"];
+        let out_of_memory = [
+            "memory allocation of",
+            "Cannot allocate memory",
+            "os error 12",
+            "out of memory",
+            "failed to spawn thread",
+        ];
         if out_of_memory.iter().any(|sign| words.contains(sign)) {
             CompileError::MemoryLimit(self.limits.memory)
         } else if status.code() == Some(INVALID.into()) {
@@ -151,24 +178,36 @@ pub fn child_main(arguments: &[String]) -> u8 {
 }
 
 fn compile_stdin(key: &str, memory: &str) -> Result<Vec<u8>, String> {
-    let bytes: u64 = memory.parse().map_err(|_| format!("expected a memory limit in bytes, got `{memory}`"))?;
+    let bytes: u64 = memory
+        .parse()
+        .map_err(|_| format!("expected a memory limit in bytes, got `{memory}`"))?;
     limit_memory(bytes)?;
     let baseline = [Baseline::X86_64V3, Baseline::X86_64, Baseline::NeoverseN1]
         .into_iter()
         .find(|baseline| EngineKey::new(*baseline).to_string() == key)
         .ok_or_else(|| format!("expected an engine key of this version, got `{key}`"))?;
     let mut component = Vec::new();
-    std::io::stdin().read_to_end(&mut component).map_err(|error| error.to_string())?;
+    std::io::stdin()
+        .read_to_end(&mut component)
+        .map_err(|error| error.to_string())?;
     let config = super::settings::compiling(baseline).map_err(|error| format!("{error:#}"))?;
     let engine = wasmtime::Engine::new(&config).map_err(|error| format!("{error:#}"))?;
-    engine.precompile_component(&component).map_err(|error| format!("{error:#}"))
+    engine
+        .precompile_component(&component)
+        .map_err(|error| format!("{error:#}"))
 }
 
 fn limit_memory(bytes: u64) -> Result<(), String> {
     use rustix::process::{Resource, Rlimit, setrlimit};
-    let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
+    let limit = Rlimit {
+        current: Some(bytes),
+        maximum: Some(bytes),
+    };
     setrlimit(Resource::As, limit).map_err(|error| format!("cannot limit memory: {error}"))?;
-    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
     setrlimit(Resource::Core, none).map_err(|error| format!("cannot forbid core files: {error}"))
 }
 
@@ -179,5 +218,9 @@ fn limit_memory(bytes: u64) -> Result<(), String> {
 pub fn this_program() -> std::io::Result<PathBuf> {
     // A program replaced while it runs still has this path, where `current_exe` would name a deleted file.
     let path = Path::new("/proc/self/exe");
-    if path.exists() { Ok(path.to_owned()) } else { std::env::current_exe() }
+    if path.exists() {
+        Ok(path.to_owned())
+    } else {
+        std::env::current_exe()
+    }
 }

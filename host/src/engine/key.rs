@@ -55,7 +55,10 @@ pub struct EngineKey(String);
 impl EngineKey {
     /// The key of engines in this program for a processor.
     pub fn new(baseline: Baseline) -> Self {
-        Self(format!("{WASMTIME_VERSION}-s{SETTINGS_VERSION}-{}-epoch", baseline.as_str()))
+        Self(format!(
+            "{WASMTIME_VERSION}-s{SETTINGS_VERSION}-{}-epoch",
+            baseline.as_str()
+        ))
     }
 }
 
@@ -73,6 +76,9 @@ mod tests {
     fn the_key_names_the_wasmtime_that_is_locked() {
         let lock = include_str!("../../../Cargo.lock");
         let entry = format!("name = \"wasmtime\"\nversion = \"{WASMTIME_VERSION}\"\n");
-        assert!(lock.contains(&entry), "set WASMTIME_VERSION to the version in Cargo.lock");
+        assert!(
+            lock.contains(&entry),
+            "set WASMTIME_VERSION to the version in Cargo.lock"
+        );
     }
 }

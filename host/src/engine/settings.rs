@@ -1,7 +1,8 @@
 //! The engine's settings: one base shared by compiling and running, so that what one makes the other loads.
 
-use super::key::Baseline;
-use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
+use wasmtime::{
+    Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails,
+};
 
 /// Stack for wasm frames, in bytes; wasmtime's own default, named because a limit's error text quotes it.
 pub(crate) const STACK_BYTES_MAX: usize = 512 << 10;
@@ -48,12 +49,16 @@ fn base() -> Config {
 /// # Errors
 /// wasmtime's words when it has no code generator for the baseline's processor.
 #[cfg(feature = "compile")]
-pub(super) fn compiling(baseline: Baseline) -> wasmtime::Result<Config> {
+pub(super) fn compiling(baseline: super::key::Baseline) -> wasmtime::Result<Config> {
+    use super::key::Baseline;
     let mut config = base();
     let (target, flags): (_, &[_]) = match baseline {
         Baseline::X86_64V3 => ("x86_64-unknown-linux-gnu", &["x86-64-v3", "has_avx"]),
         Baseline::X86_64 => ("x86_64-unknown-linux-gnu", &[]),
-        Baseline::NeoverseN1 => ("aarch64-unknown-linux-gnu", &["has_lse", "has_fp16", "has_dotprod"]),
+        Baseline::NeoverseN1 => (
+            "aarch64-unknown-linux-gnu",
+            &["has_lse", "has_fp16", "has_dotprod"],
+        ),
     };
     config.target(target)?;
     for flag in flags {

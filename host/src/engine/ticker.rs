@@ -1,8 +1,8 @@
 //! The clock that interrupts guests: a thread that advances the epoch each millisecond while a guest runs, and sleeps
 //! when none does. A thread and no timer of the async runtime, since a guest that never yields would starve that.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{JoinHandle, Thread};
 use std::time::Duration;
 use wasmtime::EngineWeak;
@@ -27,8 +27,14 @@ impl Ticker {
     pub(super) fn start(engines: Vec<EngineWeak>) -> std::io::Result<Self> {
         let state = Arc::new(State::default());
         let shared = Arc::clone(&state);
-        let handle = std::thread::Builder::new().name("ticker".to_owned()).spawn(move || tick(&shared, &engines))?;
-        Ok(Self { state, thread: handle.thread().clone(), handle: Some(handle) })
+        let handle = std::thread::Builder::new()
+            .name("ticker".to_owned())
+            .spawn(move || tick(&shared, &engines))?;
+        Ok(Self {
+            state,
+            thread: handle.thread().clone(),
+            handle: Some(handle),
+        })
     }
 
     /// Keeps the clock going until the guard is dropped.

@@ -46,7 +46,8 @@ pub async fn serve(variables: Variables<'_>, log: &Log) -> Ended {
     let settings = match Lambda::from_environment(variables) {
         Ok(settings) => settings,
         Err(error) => {
-            let api = variables("AWS_LAMBDA_RUNTIME_API").and_then(|api| RuntimeApi::new(&api.to_string_lossy()).ok());
+            let api = variables("AWS_LAMBDA_RUNTIME_API")
+                .and_then(|api| RuntimeApi::new(&api.to_string_lossy()).ok());
             return init_failed(api.as_ref(), Failure::from(&error), log).await;
         }
     };
@@ -71,33 +72,60 @@ async fn init_failed(api: Option<&RuntimeApi>, failure: Failure, log: &Log) -> E
 }
 
 async fn start(settings: &Lambda, log: &Log) -> Result<Host, Failure> {
-    let folder = settings.component.parent().unwrap_or(Path::new("/"));
+    let folder = settings
+        .component
+        .parent()
+        .unwrap_or_else(|| Path::new("/"));
     let manifest = Manifest::find(folder).map_err(|error| Failure::from(&error))?;
     let function = Function {
-        name: manifest.as_ref().map_or_else(|| settings.function.clone(), |manifest| manifest.name.clone()),
+        name: manifest.as_ref().map_or_else(
+            || settings.function.clone(),
+            |manifest| manifest.name.clone(),
+        ),
         limits: limits(settings, manifest.as_ref()),
         config: config(settings, manifest.as_ref())?,
     };
     // Only what lies in the package came with this program; a component elsewhere brings no native code.
-    let package = settings.component.starts_with(&settings.task_root).then(|| TrustedFolder::deployed(folder));
-    let artifacts = Artifacts { package, ..Artifacts::default() };
-    let surroundings = Surroundings { artifacts, log: log.clone(), concurrency: settings.concurrency };
-    Ok(function.start(&settings.component, surroundings).await?.host)
+    let package = settings
+        .component
+        .starts_with(&settings.task_root)
+        .then(|| TrustedFolder::deployed(folder));
+    let artifacts = Artifacts {
+        package,
+        ..Artifacts::default()
+    };
+    let surroundings = Surroundings {
+        artifacts,
+        log: log.clone(),
+        concurrency: settings.concurrency,
+    };
+    Ok(function
+        .start(&settings.component, surroundings)
+        .await?
+        .host)
 }
 
 fn limits(settings: &Lambda, manifest: Option<&Manifest>) -> Limits {
     let wanted = manifest.map(|manifest| manifest.limits).unwrap_or_default();
     Limits {
         time: wanted.time.map_or(TIME_MAX, |time| time.0),
-        memory: wanted.memory.map_or(settings.guest_memory, |memory| memory.min(settings.guest_memory)),
+        memory: wanted.memory.map_or(settings.guest_memory, |memory| {
+            memory.min(settings.guest_memory)
+        }),
         response: RESPONSE_BYTES_MAX,
     }
 }
 
 fn config(settings: &Lambda, manifest: Option<&Manifest>) -> Result<Config, Failure> {
-    let mut layers = manifest.map(Manifest::layers).transpose().map_err(|error| Failure::from(&error))?.unwrap_or_default();
+    let mut layers = manifest
+        .map(Manifest::layers)
+        .transpose()
+        .map_err(|error| Failure::from(&error))?
+        .unwrap_or_default();
     if let Some(text) = &settings.config {
-        layers.push(Layer::from_json("CRUNCHBOX_CONFIG", text).map_err(|error| Failure::from(&error))?);
+        layers.push(
+            Layer::from_json("CRUNCHBOX_CONFIG", text).map_err(|error| Failure::from(&error))?,
+        );
     }
     Ok(Config::merge(layers))
 }
@@ -124,11 +152,17 @@ async fn poll_one(api: &RuntimeApi, host: &Host, cold: &AtomicBool) -> Ended {
         };
         summarise(host, &next, &outcome, cold.swap(false, Ordering::Relaxed));
         if let Err(error) = posted {
-            host.log().host(Level::Error, &format!("{}: {}", error.code(), crate::error::chain(&error)));
+            host.log().host(
+                Level::Error,
+                &format!("{}: {}", error.code(), crate::error::chain(&error)),
+            );
         }
         // Lambda freezes the process once it asks for the next event; what was not written then may never be.
         host.log().flush();
-        if outcome.result.is_err_and(|failure| failure.code == Code::HostPanic) {
+        if outcome
+            .result
+            .is_err_and(|failure| failure.code == Code::HostPanic)
+        {
             return Ended::Recycle;
         }
     }
@@ -156,8 +190,12 @@ async fn handle(host: &Host, next: &NextEvent) -> Outcome {
 
 /// The caller's deadline, in milliseconds since 1970, on the monotonic clock and less the time to report in.
 fn instant_of(deadline_ms: u64, now: SystemTime) -> Instant {
-    let deadline = SystemTime::UNIX_EPOCH + Duration::from_millis(deadline_ms.min(u64::from(u32::MAX) * 1_000));
-    let left = deadline.duration_since(now).unwrap_or_default().min(TIME_MAX);
+    let deadline = SystemTime::UNIX_EPOCH
+        + Duration::from_millis(deadline_ms.min(u64::from(u32::MAX) * 1_000));
+    let left = deadline
+        .duration_since(now)
+        .unwrap_or_default()
+        .min(TIME_MAX);
     Instant::now() + left.saturating_sub(REPORT_RESERVE)
 }
 
@@ -171,7 +209,10 @@ fn summarise(host: &Host, next: &NextEvent, outcome: &Outcome, cold: bool) {
         ("instantiateMs".to_owned(), ms(usage.instantiate)),
         ("callMs".to_owned(), ms(usage.call)),
         ("memoryPeakBytes".to_owned(), usage.memory_peak.to_string()),
-        ("memoryLimitBytes".to_owned(), usage.memory_limit.to_string()),
+        (
+            "memoryLimitBytes".to_owned(),
+            usage.memory_limit.to_string(),
+        ),
         ("eventBytes".to_owned(), next.body.len().to_string()),
         ("logLines".to_owned(), usage.log_lines.to_string()),
         ("logCut".to_owned(), usage.log_cut.to_string()),
@@ -184,13 +225,27 @@ fn summarise(host: &Host, next: &NextEvent, outcome: &Outcome, cold: bool) {
         Err(failure) => {
             let meaning = failure.code.meaning();
             fields.push(("blame".to_owned(), format!("\"{}\"", meaning.blame)));
-            fields.push(("errorType".to_owned(), serde_json::Value::from(failure.kind.as_str()).to_string()));
-            fields.extend(failure.details.clone().map(|details| ("details".to_owned(), details)));
+            fields.push((
+                "errorType".to_owned(),
+                serde_json::Value::from(failure.kind.as_str()).to_string(),
+            ));
+            fields.extend(
+                failure
+                    .details
+                    .clone()
+                    .map(|details| ("details".to_owned(), details)),
+            );
             (meaning.level, failure.message.clone())
         }
     };
     let scope: Scope = host.guest().scope(&next.request_id);
-    host.log().write(&Line { level, message: &message, source: Source::Host, scope: Some(&scope), fields: &fields });
+    host.log().write(&Line {
+        level,
+        message: &message,
+        source: Source::Host,
+        scope: Some(&scope),
+        fields: &fields,
+    });
 }
 
 #[cfg(test)]
@@ -200,8 +255,12 @@ mod tests {
     #[test]
     fn a_deadline_leaves_time_to_report_and_a_past_or_absurd_one_is_bounded() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_millis(10_000);
-        let left = |deadline_ms| instant_of(deadline_ms, now).saturating_duration_since(Instant::now());
-        assert!(left(13_000) <= Duration::from_millis(2_950) && left(13_000) > Duration::from_millis(2_000));
+        let left =
+            |deadline_ms| instant_of(deadline_ms, now).saturating_duration_since(Instant::now());
+        assert!(
+            left(13_000) <= Duration::from_millis(2_950)
+                && left(13_000) > Duration::from_millis(2_000)
+        );
         assert_eq!(left(9_000), Duration::ZERO);
         assert!(left(u64::MAX) <= TIME_MAX);
     }

@@ -42,12 +42,19 @@ impl EventSource {
         let mut files = Vec::new();
         for entry in std::fs::read_dir(path).map_err(unreadable)? {
             let file = entry.map_err(unreadable)?.path();
-            if file.extension().is_some_and(|extension| extension == "json") && file.is_file() {
+            if file
+                .extension()
+                .is_some_and(|extension| extension == "json")
+                && file.is_file()
+            {
                 files.push(file);
             }
         }
         if files.is_empty() {
-            let message = format!("`{}`: expected files that end in .json, got none", path.display());
+            let message = format!(
+                "`{}`: expected files that end in .json, got none",
+                path.display()
+            );
             return Err(Failure::new(Code::EventUnreadable, message));
         }
         files.sort();
@@ -59,13 +66,18 @@ impl EventSource {
         match self {
             Self::Text(text) => Ok(text.clone().into_bytes()),
             Self::Stdin => read_bounded(std::io::stdin()).map_err(problem),
-            Self::File(path) => std::fs::File::open(path).and_then(read_bounded).map_err(problem),
+            Self::File(path) => std::fs::File::open(path)
+                .and_then(read_bounded)
+                .map_err(problem),
         }
     }
 }
 
 fn unreadable(name: &str, error: &std::io::Error) -> Failure {
-    Failure::new(Code::EventUnreadable, format!("cannot read the event `{name}`: {error}"))
+    Failure::new(
+        Code::EventUnreadable,
+        format!("cannot read the event `{name}`: {error}"),
+    )
 }
 
 /// One byte more than allowed is enough to be refused for its size, whatever endless thing is read.
@@ -82,7 +94,12 @@ pub async fn handle(host: &Host, source: &EventSource) -> Outcome {
         Ok(event) => event,
         Err(failure) => return Outcome::refused(failure),
     };
-    host.handle(Invocation { event, request_id: request_id(), ..Invocation::default() }).await
+    host.handle(Invocation {
+        event,
+        request_id: request_id(),
+        ..Invocation::default()
+    })
+    .await
 }
 
 /// An identifier in the form of Lambda's, made up.
@@ -93,5 +110,12 @@ fn request_id() -> String {
         bytes = jiff::Timestamp::now().as_nanosecond().to_be_bytes();
     }
     let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{}-{}-{}-{}-{}", &digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..])
+    format!(
+        "{}-{}-{}-{}-{}",
+        &digits[..8],
+        &digits[8..12],
+        &digits[12..16],
+        &digits[16..20],
+        &digits[20..]
+    )
 }

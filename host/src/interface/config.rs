@@ -24,7 +24,11 @@ pub(crate) fn add_to_linker<T: 'static>(
 
 impl Host for ConfigView<'_> {
     fn get(&mut self, path: Vec<String>) -> wasmtime::Result<Result<Option<String>, ConfigError>> {
-        Ok(self.0.get(&path).map(|value| value.map(|value| value.to_string())).map_err(Into::into))
+        Ok(self
+            .0
+            .get(&path)
+            .map(|value| value.map(|value| value.to_string()))
+            .map_err(Into::into))
     }
 
     fn tree(&mut self, path: Vec<String>) -> wasmtime::Result<Result<String, ConfigError>> {
@@ -34,6 +38,10 @@ impl Host for ConfigView<'_> {
 
 impl From<crate::config::ConfigError> for ConfigError {
     fn from(error: crate::config::ConfigError) -> Self {
-        Self { code: error.code().name().to_owned(), message: chain(&error), retryable: false }
+        Self {
+            code: error.code().name().to_owned(),
+            message: chain(&error),
+            retryable: false,
+        }
     }
 }

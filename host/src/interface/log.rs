@@ -40,7 +40,15 @@ pub(crate) struct LogUsage {
 
 impl EventLog {
     pub(crate) fn new(log: Log, scope: Scope) -> Self {
-        let inner = Inner { log, scope, left: LOG_BYTES_MAX, written: 0, cut: 0, stdout: Vec::new(), stderr: Vec::new() };
+        let inner = Inner {
+            log,
+            scope,
+            left: LOG_BYTES_MAX,
+            written: 0,
+            cut: 0,
+            stdout: Vec::new(),
+            stderr: Vec::new(),
+        };
         Self(Arc::new(Mutex::new(inner)))
     }
 
@@ -66,7 +74,10 @@ impl Inner {
             return;
         }
         let shown = cut_at(message, LINE_BYTES_MAX);
-        let fields_bytes: usize = fields.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let fields_bytes: usize = fields
+            .iter()
+            .map(|(name, value)| name.len() + value.len())
+            .sum();
         let cost = shown.len() + fields_bytes + LINE_OVERHEAD;
         if fields_bytes > LINE_BYTES_MAX || cost > self.left {
             self.cut += 1;
@@ -75,7 +86,13 @@ impl Inner {
         self.left -= cost;
         self.written += 1;
         self.cut += u64::from(shown.len() < message.len());
-        self.log.write(&Line { level, message: shown, source, scope: Some(&self.scope), fields });
+        self.log.write(&Line {
+            level,
+            message: shown,
+            source,
+            scope: Some(&self.scope),
+            fields,
+        });
     }
 
     fn output(&mut self, source: Source, bytes: &[u8]) {
@@ -96,13 +113,21 @@ impl Inner {
     }
 
     fn line(&mut self, source: Source, bytes: &[u8]) {
-        let level = if source == Source::Stderr { Level::Warn } else { Level::Info };
+        let level = if source == Source::Stderr {
+            Level::Warn
+        } else {
+            Level::Info
+        };
         let text = String::from_utf8_lossy(bytes);
         self.emit(level, source, text.trim_end_matches(['\n', '\r']), &[]);
     }
 
     fn pending(&mut self, source: Source) -> &mut Vec<u8> {
-        if source == Source::Stderr { &mut self.stderr } else { &mut self.stdout }
+        if source == Source::Stderr {
+            &mut self.stderr
+        } else {
+            &mut self.stdout
+        }
     }
 
     fn finish(&mut self) -> LogUsage {
@@ -120,9 +145,18 @@ impl Inner {
                 LINE_BYTES_MAX >> 10
             );
             let scope = Some(&self.scope);
-            self.log.write(&Line { level: Level::Warn, message: &message, source: Source::Host, scope, fields: &[] });
+            self.log.write(&Line {
+                level: Level::Warn,
+                message: &message,
+                source: Source::Host,
+                scope,
+                fields: &[],
+            });
         }
-        LogUsage { written: self.written, cut: self.cut }
+        LogUsage {
+            written: self.written,
+            cut: self.cut,
+        }
     }
 }
 
@@ -155,7 +189,12 @@ impl Host for &EventLog {
         })
     }
 
-    fn emit(&mut self, level: GuestLevel, message: String, fields: Vec<(String, String)>) -> wasmtime::Result<()> {
+    fn emit(
+        &mut self,
+        level: GuestLevel,
+        message: String,
+        fields: Vec<(String, String)>,
+    ) -> wasmtime::Result<()> {
         let level = match level {
             GuestLevel::Trace => Level::Trace,
             GuestLevel::Debug => Level::Debug,
@@ -177,12 +216,23 @@ mod tests {
     fn run(write: impl FnOnce(&EventLog)) -> (LogUsage, Vec<String>) {
         let memory = Memory::default();
         let log = Log::new(Format::Text, Level::Info, memory.clone()).unwrap();
-        let scope = Scope { request_id: "r".into(), function: "f".into(), component: "c".into() };
+        let scope = Scope {
+            request_id: "r".into(),
+            function: "f".into(),
+            component: "c".into(),
+        };
         let event = EventLog::new(log.clone(), scope);
         write(&event);
         let usage = event.finish();
         log.flush();
-        (usage, memory.text().lines().map(|line| line.trim().to_owned()).collect())
+        (
+            usage,
+            memory
+                .text()
+                .lines()
+                .map(|line| line.trim().to_owned())
+                .collect(),
+        )
     }
 
     #[test]
@@ -199,16 +249,23 @@ mod tests {
 
     #[test]
     fn a_line_without_an_end_is_cut_and_noted() {
-        let (usage, lines) = run(|log| (0..100).for_each(|_| log.output(Source::Stdout, &[b'a'; 1000])));
+        let (usage, lines) =
+            run(|log| (0..100).for_each(|_| log.output(Source::Stdout, &[b'a'; 1000])));
         assert_eq!(lines[0].len(), "INFO ".len() + LINE_BYTES_MAX);
-        assert!(lines[1].contains("was cut") && usage.cut > 0, "{}", lines[1]);
+        assert!(
+            lines[1].contains("was cut") && usage.cut > 0,
+            "{}",
+            lines[1]
+        );
     }
 
     #[test]
     fn lines_beyond_the_events_budget_are_counted_and_left_out() {
         let (usage, lines) = run(|log| {
             for _ in 0..10_000 {
-                (&mut &*log).emit(GuestLevel::Error, "x".repeat(100), Vec::new()).unwrap();
+                (&mut &*log)
+                    .emit(GuestLevel::Error, "x".repeat(100), Vec::new())
+                    .unwrap();
             }
         });
         assert_eq!(usage.written + usage.cut, 10_000);

@@ -170,33 +170,65 @@ mod tests {
     use super::*;
 
     fn line<'a>(message: &'a str, fields: &'a [(String, String)], scope: &'a Scope) -> Line<'a> {
-        Line { level: Level::Warn, message, source: Source::Guest, scope: Some(scope), fields }
+        Line {
+            level: Level::Warn,
+            message,
+            source: Source::Guest,
+            scope: Some(scope),
+            fields,
+        }
     }
 
     fn scope() -> Scope {
-        Scope { request_id: "r-1".into(), function: "crunch".into(), component: "sha256-00".into() }
+        Scope {
+            request_id: "r-1".into(),
+            function: "crunch".into(),
+            component: "sha256-00".into(),
+        }
     }
 
     #[test]
     fn a_json_line_has_what_lambdas_filter_reads() {
-        let value: serde_json::Value = serde_json::from_str(&line("hot", &[], &scope()).to_json()).unwrap();
-        assert_eq!((&value["level"], &value["message"]), (&"WARN".into(), &"hot".into()));
-        assert_eq!((&value["requestId"], &value["function"]), (&"r-1".into(), &"crunch".into()));
+        let value: serde_json::Value =
+            serde_json::from_str(&line("hot", &[], &scope()).to_json()).unwrap();
+        assert_eq!(
+            (&value["level"], &value["message"]),
+            (&"WARN".into(), &"hot".into())
+        );
+        assert_eq!(
+            (&value["requestId"], &value["function"]),
+            (&"r-1".into(), &"crunch".into())
+        );
         let time = value["timestamp"].as_str().unwrap();
-        assert!(time.parse::<jiff::Timestamp>().is_ok() && time.ends_with('Z') && time.len() == 24, "{time}");
+        assert!(
+            time.parse::<jiff::Timestamp>().is_ok() && time.ends_with('Z') && time.len() == 24,
+            "{time}"
+        );
     }
 
     #[test]
     fn a_guests_fields_cannot_forge_the_hosts_keys_or_a_second_line() {
         let fields = [
             ("level".to_owned(), "\"FATAL\"".to_owned()),
-            ("big".to_owned(), "{\"n\":\n123456789012345678901234567890}".to_owned()),
-            ("text".to_owned(), "not json\n{\"level\":\"FATAL\"}".to_owned()),
+            (
+                "big".to_owned(),
+                "{\"n\":\n123456789012345678901234567890}".to_owned(),
+            ),
+            (
+                "text".to_owned(),
+                "not json\n{\"level\":\"FATAL\"}".to_owned(),
+            ),
         ];
         let text = line("a\n{\"level\":\"FATAL\"}", &fields, &scope()).to_json();
-        assert!(!text.contains('\n') && text.contains("{\"n\": 123456789012345678901234567890}"), "{text}");
+        assert!(
+            !text.contains('\n') && text.contains("{\"n\": 123456789012345678901234567890}"),
+            "{text}"
+        );
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
-        assert_eq!((&value["level"], &value["fields"]["level"]), (&"WARN".into(), &"FATAL".into()));
+        assert_eq!(
+            (&value["level"], &value["fields"]["level"]),
+            (&"WARN".into(), &"FATAL".into())
+        );
     }
 
     #[test]

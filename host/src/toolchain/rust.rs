@@ -21,7 +21,11 @@ enum Toolchain {
     Debian { linkers: PathBuf },
 }
 
-pub(super) fn build(folder: &Path, setup: Setup, variables: Variables<'_>) -> Result<PathBuf, BuildError> {
+pub(super) fn build(
+    folder: &Path,
+    setup: Setup,
+    variables: Variables<'_>,
+) -> Result<PathBuf, BuildError> {
     let output = run_cargo(&mut cargo_build(folder, setup, variables)?)?;
     component_in(&output, folder)
 }
@@ -30,20 +34,32 @@ pub(super) fn build(folder: &Path, setup: Setup, variables: Variables<'_>) -> Re
 ///
 /// # Errors
 /// [`BuildError::ToolMissing`] or [`BuildError::Setup`].
-pub fn cargo_build(folder: &Path, setup: Setup, variables: Variables<'_>) -> Result<Command, BuildError> {
+pub fn cargo_build(
+    folder: &Path,
+    setup: Setup,
+    variables: Variables<'_>,
+) -> Result<Command, BuildError> {
     let toolchain = match (find(folder)?, setup) {
         (Some(toolchain), _) => toolchain,
         (None, Setup::Tell) => return Err(missing()),
         (None, Setup::Install) => {
             setup::install(folder)?;
-            find(folder)?.ok_or_else(|| BuildError::Setup("the target is still not there".to_owned()))?
+            find(folder)?
+                .ok_or_else(|| BuildError::Setup("the target is still not there".to_owned()))?
         }
     };
     let mut command = match &toolchain {
         Toolchain::Rustup => Command::new("cargo"),
         Toolchain::Debian { linkers } => debian_cargo(linkers, variables)?,
     };
-    command.args(["build", "--release", "--target", TARGET, "--message-format", "json-render-diagnostics"]);
+    command.args([
+        "build",
+        "--release",
+        "--target",
+        TARGET,
+        "--message-format",
+        "json-render-diagnostics",
+    ]);
     // Line tables for the author's own crate let a trace name file and line; those of dependencies would only add size.
     command.args(["--config", "profile.release.package.'*'.debug=false"]);
     command
@@ -51,35 +67,68 @@ pub fn cargo_build(folder: &Path, setup: Setup, variables: Variables<'_>) -> Res
         .env("CARGO_PROFILE_RELEASE_DEBUG", "line-tables-only")
         .env("CARGO_PROFILE_RELEASE_STRIP", "none")
         .env("CARGO_PROFILE_RELEASE_PANIC", "abort")
-        .env("CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS", rustflags(folder, &toolchain, variables));
+        .env(
+            "CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS",
+            rustflags(folder, &toolchain, variables),
+        );
     // Flags meant for the machine's own processor would take precedence over ours, or break the target.
-    for foreign in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_BUILD_RUSTFLAGS"] {
+    for foreign in [
+        "RUSTFLAGS",
+        "CARGO_ENCODED_RUSTFLAGS",
+        "CARGO_BUILD_TARGET",
+        "CARGO_BUILD_RUSTFLAGS",
+    ] {
         command.env_remove(foreign);
     }
     Ok(command)
 }
 
 fn missing() -> BuildError {
-    BuildError::ToolMissing { what: "the Rust target wasm32-wasip2", install: setup::advice() }
+    BuildError::ToolMissing {
+        what: "the Rust target wasm32-wasip2",
+        install: setup::advice(),
+    }
 }
 
 fn find(folder: &Path) -> Result<Option<Toolchain>, BuildError> {
     let sysroot = sysroot("rustc", folder)?;
-    if sysroot.join("lib/rustlib").join(TARGET).join("lib").is_dir() {
+    if sysroot
+        .join("lib/rustlib")
+        .join(TARGET)
+        .join("lib")
+        .is_dir()
+    {
         return Ok(Some(Toolchain::Rustup));
     }
-    let linkers = sysroot.join(format!("lib/rustlib/{}-unknown-linux-gnu/bin", std::env::consts::ARCH));
-    let there = [linkers.join("wasm-component-ld"), linkers.join("rust-lld"), "/usr/bin/cargo".into(), Path::new(DEBIAN_LIBC).join("libc.a")];
+    let linkers = sysroot.join(format!(
+        "lib/rustlib/{}-unknown-linux-gnu/bin",
+        std::env::consts::ARCH
+    ));
+    let there = [
+        linkers.join("wasm-component-ld"),
+        linkers.join("rust-lld"),
+        "/usr/bin/cargo".into(),
+        Path::new(DEBIAN_LIBC).join("libc.a"),
+    ];
     let complete = there.iter().all(|path| path.is_file());
-    let sources = || sysroot_of_debian().is_some_and(|root| root.join("lib/rustlib/src/rust/library/std").is_dir());
+    let sources = || {
+        sysroot_of_debian()
+            .is_some_and(|root| root.join("lib/rustlib/src/rust/library/std").is_dir())
+    };
     Ok((complete && sources()).then_some(Toolchain::Debian { linkers }))
 }
 
 fn sysroot(rustc: &str, folder: &Path) -> Result<PathBuf, BuildError> {
     let mut command = Command::new(rustc);
-    let output = command.args(["--print", "sysroot"]).current_dir(folder).stderr(Stdio::null()).output();
+    let output = command
+        .args(["--print", "sysroot"])
+        .current_dir(folder)
+        .stderr(Stdio::null())
+        .output();
     match output {
-        Ok(output) if output.status.success() => Ok(String::from_utf8_lossy(&output.stdout).trim().into()),
+        Ok(output) if output.status.success() => {
+            Ok(String::from_utf8_lossy(&output.stdout).trim().into())
+        }
         Ok(_) | Err(_) => Err(BuildError::ToolMissing {
             what: "Rust",
             install: "curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh".to_owned(),
@@ -94,7 +143,8 @@ fn sysroot_of_debian() -> Option<PathBuf> {
 fn debian_cargo(linkers: &Path, variables: Variables<'_>) -> Result<Command, BuildError> {
     let inherited = variables("PATH").unwrap_or_default();
     let folders = std::iter::once(linkers.to_owned()).chain(std::env::split_paths(&inherited));
-    let path = std::env::join_paths(folders).map_err(|error| BuildError::Setup(format!("PATH: {error}")))?;
+    let path = std::env::join_paths(folders)
+        .map_err(|error| BuildError::Setup(format!("PATH: {error}")))?;
     let mut command = Command::new("/usr/bin/cargo");
     command
         .arg("-Zbuild-std=std,panic_abort")
@@ -119,14 +169,37 @@ fn rustflags(folder: &Path, toolchain: &Toolchain, variables: Variables<'_>) -> 
     }
     // A component must not tell in which folder of which person it was built.
     let home = variables("HOME").map(PathBuf::from);
-    let cargo_home = variables("CARGO_HOME").map(PathBuf::from).or_else(|| home.map(|home| home.join(".cargo")));
-    let prefixes = [cargo_home.map(|home| home.join("registry/src")), folder.canonicalize().ok()];
-    for prefix in prefixes.into_iter().flatten().filter(|prefix| !contains_space(prefix.as_os_str())) {
+    let cargo_home = variables("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| home.map(|home| home.join(".cargo")));
+    // The workspace is where cargo runs the compiler, so paths in it are relative to that.
+    let prefixes = [
+        cargo_home.map(|home| home.join("registry/src")),
+        workspace(folder),
+    ];
+    for prefix in prefixes
+        .into_iter()
+        .flatten()
+        .filter(|prefix| !contains_space(prefix.as_os_str()))
+    {
         flags.push(" --remap-path-prefix=");
         flags.push(prefix);
         flags.push("=.");
     }
     flags
+}
+
+/// The root of the workspace that the project belongs to: itself, where it stands alone.
+fn workspace(folder: &Path) -> Option<PathBuf> {
+    let arguments = ["locate-project", "--workspace", "--message-format", "plain"];
+    let output = Command::new("cargo")
+        .args(arguments)
+        .current_dir(folder)
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    let manifest = PathBuf::from(String::from_utf8(output.stdout).ok()?.trim());
+    manifest.parent().map(Path::to_owned)
 }
 
 /// Cargo splits flags at spaces and knows no quotes; such a folder stays as it is.
@@ -136,10 +209,15 @@ fn contains_space(path: &OsStr) -> bool {
 
 fn run_cargo(command: &mut Command) -> Result<Vec<u8>, BuildError> {
     let tool = command.get_program().to_string_lossy().into_owned();
-    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+    let output = command
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output();
     match output {
         Ok(output) if output.status.success() => Ok(output.stdout),
-        Ok(_) => Err(BuildError::Failed { tool: "cargo build".to_owned() }),
+        Ok(_) => Err(BuildError::Failed {
+            tool: "cargo build".to_owned(),
+        }),
         Err(source) => Err(BuildError::Tool { tool, source }),
     }
 }
@@ -156,18 +234,21 @@ struct Message {
 /// The component that cargo says it made for the package in the folder.
 fn component_in(messages: &[u8], folder: &Path) -> Result<PathBuf, BuildError> {
     let own = folder.join("Cargo.toml").canonicalize().unwrap_or_default();
-    let made = messages
+    let mut made = messages
         .split(|byte| *byte == b'\n')
         .filter_map(|line| serde_json::from_slice::<Message>(line).ok())
         .filter(|message| message.reason == "compiler-artifact" && message.manifest_path == own)
         .flat_map(|message| message.filenames)
         .filter(|path| path.extension() == Some(OsStr::new("wasm")));
-    made.last().ok_or_else(|| BuildError::NoComponent("cargo made no .wasm file for this package".to_owned()))
+    made.next_back().ok_or_else(|| {
+        BuildError::NoComponent("cargo made no .wasm file for this package".to_owned())
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Fault;
 
     #[test]
     fn the_component_is_the_one_that_cargo_names_for_this_package() {
@@ -180,7 +261,10 @@ mod tests {
             serde_json::json!({"reason": "compiler-artifact", "manifest_path": "/x/Cargo.toml", "filenames": ["/x.wasm"]}),
             serde_json::json!({"reason": "compiler-artifact", "manifest_path": manifest, "filenames": ["/a.rlib", "/a.wasm"]}),
         );
-        assert_eq!(component_in(messages.as_bytes(), folder.path()).unwrap(), Path::new("/a.wasm"));
+        assert_eq!(
+            component_in(messages.as_bytes(), folder.path()).unwrap(),
+            Path::new("/a.wasm")
+        );
         let error = component_in(b"", folder.path()).unwrap_err();
         assert!(error.hint().unwrap().contains("cdylib"));
     }

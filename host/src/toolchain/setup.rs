@@ -10,15 +10,28 @@ const PACKAGES: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "wasi-lib
 
 /// The command that installs it, for a person to run.
 pub(super) fn advice() -> String {
-    if has("rustup") { format!("rustup target add {TARGET}") } else { apt_command().join(" ") }
+    if has("rustup") {
+        format!("rustup target add {TARGET}")
+    } else {
+        apt_command().join(" ")
+    }
 }
 
 pub(super) fn install(folder: &Path) -> Result<(), BuildError> {
-    if has("rustup") && run_shown(Command::new("rustup").args(["target", "add", TARGET]).current_dir(folder)).is_ok() {
+    if has("rustup")
+        && run_shown(
+            Command::new("rustup")
+                .args(["target", "add", TARGET])
+                .current_dir(folder),
+        )
+        .is_ok()
+    {
         return Ok(());
     }
     if !has("apt-get") {
-        return Err(BuildError::Setup(format!("`rustup target add {TARGET}` did not work, and there is no apt-get to fall back to")));
+        return Err(BuildError::Setup(format!(
+            "`rustup target add {TARGET}` did not work, and there is no apt-get to fall back to"
+        )));
     }
     // A list that can't be renewed may still know the packages.
     let _ = run_shown(&mut as_root(&["apt-get", "update", "-qq"]));
@@ -28,7 +41,10 @@ pub(super) fn install(folder: &Path) -> Result<(), BuildError> {
 }
 
 fn apt_command() -> Vec<&'static str> {
-    ["apt-get", "install", "--yes", "--no-install-recommends"].into_iter().chain(PACKAGES).collect()
+    ["apt-get", "install", "--yes", "--no-install-recommends"]
+        .into_iter()
+        .chain(PACKAGES)
+        .collect()
 }
 
 /// Debian's packages conflict with its other Rust packages; one of those that is there must stay.
@@ -38,24 +54,44 @@ fn refuse_removals() -> Result<(), BuildError> {
         .args(PACKAGES)
         .stdin(Stdio::null())
         .output()
-        .map_err(|source| BuildError::Tool { tool: "apt-get".to_owned(), source })?;
+        .map_err(|source| BuildError::Tool {
+            tool: "apt-get".to_owned(),
+            source,
+        })?;
     let plan = String::from_utf8_lossy(&output.stdout);
-    let removed: Vec<&str> = plan.lines().filter_map(|line| line.strip_prefix("Remv ")).collect();
+    let removed: Vec<&str> = plan
+        .lines()
+        .filter_map(|line| line.strip_prefix("Remv "))
+        .collect();
     if removed.is_empty() {
         return Ok(());
     }
-    Err(BuildError::Setup(format!("installing {} would remove {}", PACKAGES.join(", "), removed.join(", "))))
+    Err(BuildError::Setup(format!(
+        "installing {} would remove {}",
+        PACKAGES.join(", "),
+        removed.join(", ")
+    )))
 }
 
 fn as_root(arguments: &[&str]) -> Command {
     let root = rustix::process::geteuid().is_root();
     let mut all = arguments.iter().copied();
-    let program = if root { all.next().unwrap_or_default() } else { "sudo" };
+    let program = if root {
+        all.next().unwrap_or_default()
+    } else {
+        "sudo"
+    };
     let mut command = Command::new(program);
     command.args(all);
     command
 }
 
 fn has(tool: &str) -> bool {
-    Command::new(tool).arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+    Command::new(tool)
+        .arg("--version")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok()
 }

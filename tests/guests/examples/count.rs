@@ -7,6 +7,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 static EVENTS: AtomicU32 = AtomicU32::new(0);
 
 #[handler]
-pub fn count(_: Value) -> Result<u32, Failure> {
+fn count(_: Value) -> Result<u32, Failure> {
     Ok(EVENTS.fetch_add(1, Ordering::Relaxed) + 1)
 }

@@ -3,6 +3,6 @@
 use crunchbox_sdk::{Failure, handler};
 
 #[handler(raw)]
-pub fn echo(event: String) -> Result<String, Failure> {
+fn echo(event: String) -> Result<String, Failure> {
     Ok(event)
 }

@@ -5,13 +5,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 #[derive(Deserialize)]
-pub struct Question {
+struct Question {
     #[serde(default)]
     config: Vec<String>,
 }
 
 #[handler]
-pub fn facts(question: Question, ctx: Context) -> Result<Value, Failure> {
+fn facts(question: Question, ctx: Context) -> Result<Value, Failure> {
     let path: Vec<&str> = question.config.iter().map(String::as_str).collect();
     log::info!(asked = path.join("."), parts = path.len(); "answering");
     log::debug!("below the threshold");

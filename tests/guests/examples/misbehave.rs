@@ -1,15 +1,30 @@
 //! Does what the event names, all of it what a guest should not.
 
+#![allow(
+    clippy::exit,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "misbehaving is what this guest is for"
+)]
+
 use crunchbox_sdk::{Context, Failure, handler, log};
 use std::hint::black_box;
 use std::io::Write;
 
 #[handler(raw)]
-pub fn misbehave(event: String, ctx: Context) -> Result<String, Failure> {
-    let (verb, amount) = event.trim_matches('"').split_once(' ').unwrap_or((event.trim_matches('"'), "0"));
+fn misbehave(event: String, ctx: Context) -> Result<String, Failure> {
+    let (verb, amount) = event
+        .trim_matches('"')
+        .split_once(' ')
+        .unwrap_or_else(|| (event.trim_matches('"'), "0"));
     let amount: usize = amount.parse().unwrap_or_default();
     match verb {
-        "fail" => return Err(Failure { details: Some(r#"{"n":1}"#.into()), ..Failure::new("NoReadings", "nothing to do") }),
+        "fail" => {
+            return Err(Failure {
+                details: Some(r#"{"n":1}"#.into()),
+                ..Failure::new("NoReadings", "nothing to do")
+            });
+        }
         "fail-as-host" => return Err(Failure::new("Crunchbox.HostPanic", "not me")),
         "fail-as-line" => return Err(Failure::new("two words\n", "not a kind")),
         "fail-unnamed" => return Err(Failure::new("", "no kind")),
@@ -35,18 +50,26 @@ pub fn misbehave(event: String, ctx: Context) -> Result<String, Failure> {
 
 fn deep(level: usize) -> usize {
     let held = black_box([level; 64]);
-    if level == 0 { held[0] } else { deep(level - 1) + held[1] }
+    if level == 0 {
+        held[0]
+    } else {
+        deep(level - 1) + held[1]
+    }
 }
 
 fn hoard(mebibytes: usize) -> usize {
-    let blocks: Vec<Vec<u8>> = (0..mebibytes).map(|n| vec![black_box(1); (1 << 20) + n]).collect();
+    let blocks: Vec<Vec<u8>> = (0..mebibytes)
+        .map(|n| vec![black_box(1); (1 << 20) + n])
+        .collect();
     blocks.iter().map(Vec::len).sum()
 }
 
 /// Asks for too much in a way that can be refused, and goes on.
 fn survive(mebibytes: usize) -> bool {
     let mut block: Vec<u8> = Vec::new();
-    block.try_reserve(mebibytes << 20).is_err()
+    let refused = block.try_reserve(mebibytes << 20).is_err();
+    black_box(&mut block);
+    refused
 }
 
 fn print_many(lines: usize) {

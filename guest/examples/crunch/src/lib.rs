@@ -60,17 +60,35 @@ pub fn crunch(event: SnsEvent) -> Result<Report, Failure> {
                 continue;
             }
         };
-        for Reading { station, metric, value } in readings {
-            values.entry(station).or_default().entry(metric).or_default().push(value);
+        for Reading {
+            station,
+            metric,
+            value,
+        } in readings
+        {
+            values
+                .entry(station)
+                .or_default()
+                .entry(metric)
+                .or_default()
+                .push(value);
         }
     }
     if values.is_empty() {
         return Err(Failure::new("NoReadings", "no record held a reading"));
     }
     let metrics = |metrics: BTreeMap<String, Vec<f64>>| {
-        metrics.into_iter().map(|(metric, values)| (metric, summarise(values, &settings))).collect()
+        metrics
+            .into_iter()
+            .map(|(metric, values)| (metric, summarise(values, &settings)))
+            .collect()
     };
-    Ok(Report { stations: values.into_iter().map(|(station, values)| (station, metrics(values))).collect() })
+    Ok(Report {
+        stations: values
+            .into_iter()
+            .map(|(station, values)| (station, metrics(values)))
+            .collect(),
+    })
 }
 
 #[cfg(test)]
@@ -82,7 +100,8 @@ mod tests {
 
     fn crunch_file(made: &Made, text: &str) -> Result<serde_json::Value, Failure> {
         let event = serde_json::from_str(text).unwrap();
-        made.run(|_| crunch(event)).map(|report| serde_json::to_value(report).unwrap())
+        made.run(|_| crunch(event))
+            .map(|report| serde_json::to_value(report).unwrap())
     }
 
     #[test]
@@ -90,7 +109,10 @@ mod tests {
         let made = Made::new().config(CONFIG);
         let report = crunch_file(&made, include_str!("../events/two-stations.json")).unwrap();
         assert_eq!(report["stations"]["oslo"]["temp"]["count"], 9);
-        assert_eq!(report["stations"]["oslo"]["temp"]["outliers"], serde_json::json!([48.5]));
+        assert_eq!(
+            report["stations"]["oslo"]["temp"]["outliers"],
+            serde_json::json!([48.5])
+        );
         assert_eq!(report["stations"]["bergen"]["rain"]["max"], 12.4);
     }
 
@@ -100,7 +122,11 @@ mod tests {
         let report = crunch_file(&made, include_str!("../events/not-json.json")).unwrap();
         assert_eq!(report["stations"]["oslo"]["temp"]["count"], 1);
         assert_eq!(made.log_lines().len(), 2);
-        assert!(made.log_lines()[0].starts_with("WARN skipped "), "{:?}", made.log_lines());
+        assert!(
+            made.log_lines()[0].starts_with("WARN skipped "),
+            "{:?}",
+            made.log_lines()
+        );
     }
 
     #[test]

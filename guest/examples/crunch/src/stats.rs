@@ -16,7 +16,11 @@ pub(crate) struct Summary {
 }
 
 fn by_name<S: Serializer>(percentiles: &[(u8, f64)], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(percentiles.iter().map(|(rank, value)| (format!("p{rank}"), value)))
+    serializer.collect_map(
+        percentiles
+            .iter()
+            .map(|(rank, value)| (format!("p{rank}"), value)),
+    )
 }
 
 /// Summarises at least one value.
@@ -30,18 +34,22 @@ pub(crate) fn summarise(mut values: Vec<f64>, settings: &Settings) -> Summary {
         min: values[0],
         max: values[values.len() - 1],
         mean: values.iter().sum::<f64>() / values.len() as f64,
-        percentiles: settings.percentiles.iter().map(|rank| (*rank, percentile(&values, *rank))).collect(),
+        percentiles: settings
+            .percentiles
+            .iter()
+            .map(|rank| (*rank, percentile(&values, *rank)))
+            .collect(),
         outliers: values.iter().copied().filter(is_outlier).collect(),
     }
 }
 
 /// Between the two nearest ranks, linearly, as spreadsheets do.
 fn percentile(sorted: &[f64], rank: u8) -> f64 {
-    let last = sorted.len() - 1;
-    let place = f64::from(rank.min(100)) / 100.0 * last as f64;
-    let below = sorted[place.floor() as usize];
-    let above = sorted[place.ceil() as usize];
-    below + (above - below) * place.fract()
+    let hundredths = usize::from(rank.min(100)) * (sorted.len() - 1);
+    let (place, rest) = (hundredths / 100, hundredths % 100);
+    let below = sorted[place];
+    let above = sorted[place + usize::from(rest > 0)];
+    below + (above - below) * (rest as f64 / 100.0)
 }
 
 #[cfg(test)]
@@ -55,13 +63,22 @@ mod tests {
 
     #[test]
     fn percentiles_lie_between_the_nearest_ranks() {
-        assert_eq!(summary(&[4.0, 1.0, 3.0, 2.0]).percentiles, [(0, 1.0), (50, 2.5), (100, 4.0)]);
-        assert_eq!(summary(&[7.0]).percentiles, [(0, 7.0), (50, 7.0), (100, 7.0)]);
+        assert_eq!(
+            summary(&[4.0, 1.0, 3.0, 2.0]).percentiles,
+            [(0, 1.0), (50, 2.5), (100, 4.0)]
+        );
+        assert_eq!(
+            summary(&[7.0]).percentiles,
+            [(0, 7.0), (50, 7.0), (100, 7.0)]
+        );
     }
 
     #[test]
     fn only_what_lies_far_outside_the_middle_half_is_an_outlier() {
-        assert_eq!(summary(&[1.0, 2.0, 2.0, 3.0, 2.0, 40.0, -30.0]).outliers, [-30.0, 40.0]);
+        assert_eq!(
+            summary(&[1.0, 2.0, 2.0, 3.0, 2.0, 40.0, -30.0]).outliers,
+            [-30.0, 40.0]
+        );
         assert!(summary(&[1.0, 1.0, 1.0]).outliers.is_empty());
     }
 }

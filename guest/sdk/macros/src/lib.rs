@@ -12,10 +12,18 @@ pub fn handler(attribute: TokenStream, item: TokenStream) -> TokenStream {
     let run = match attribute.as_str() {
         "" => quote!(run),
         "raw" => quote!(run_raw),
-        other => return refuse(&function, &format!("expected `#[handler]` or `#[handler(raw)]`, got `{other}`")),
+        other => {
+            return refuse(
+                &function,
+                &format!("expected `#[handler]` or `#[handler(raw)]`, got `{other}`"),
+            );
+        }
     };
     if function.sig.asyncness.is_some() {
-        return refuse(&function, "expected a plain function: an event has an instance of its own, so nothing else could run meanwhile");
+        return refuse(
+            &function,
+            "expected a plain function: an event has an instance of its own, so nothing else could run meanwhile",
+        );
     }
     let name = &function.sig.ident;
     let call = match function.sig.inputs.len() {
@@ -25,6 +33,12 @@ pub fn handler(attribute: TokenStream, item: TokenStream) -> TokenStream {
     };
     quote! {
         #function
+
+        // Natively nothing calls it but tests; the function is in use all the same.
+        #[cfg(not(target_arch = "wasm32"))]
+        const _: () = {
+            let _ = #name;
+        };
 
         #[cfg(target_arch = "wasm32")]
         const _: () = {
@@ -42,5 +56,7 @@ pub fn handler(attribute: TokenStream, item: TokenStream) -> TokenStream {
 }
 
 fn refuse(function: &ItemFn, problem: &str) -> TokenStream {
-    syn::Error::new_spanned(&function.sig, problem).into_compile_error().into()
+    syn::Error::new_spanned(&function.sig, problem)
+        .into_compile_error()
+        .into()
 }

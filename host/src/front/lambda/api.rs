@@ -27,7 +27,11 @@ pub(super) enum ApiError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     #[error("the Runtime API answered {request} with {status}: {body}")]
-    Status { request: &'static str, status: u16, body: String },
+    Status {
+        request: &'static str,
+        status: u16,
+        body: String,
+    },
     #[error("the Runtime API gave an event without the header `{0}`")]
     Header(&'static str),
 }
@@ -63,35 +67,67 @@ pub(super) struct RuntimeApi {
 
 impl RuntimeApi {
     pub(super) fn new(address: &str) -> Result<Self, ApiError> {
-        let endpoint = format!("http://{address}").parse::<Uri>().ok().filter(|uri| uri.authority().is_some());
+        let endpoint = format!("http://{address}")
+            .parse::<Uri>()
+            .ok()
+            .filter(|uri| uri.authority().is_some());
         let endpoint = endpoint.ok_or_else(|| ApiError::Address(address.to_owned()))?;
-        Ok(Self { client: PooledClient::builder().with_endpoint(endpoint).build() })
+        Ok(Self {
+            client: PooledClient::builder().with_endpoint(endpoint).build(),
+        })
     }
 
     /// Waits for an event, however long: the process may be frozen meanwhile.
     pub(super) async fn next(&self) -> Result<NextEvent, ApiError> {
         let request = "next";
-        let response = self.call(request, Method::GET, "/invocation/next", &[], Body::empty()).await?;
+        let response = self
+            .call(request, Method::GET, "/invocation/next", &[], Body::empty())
+            .await?;
         let (parts, body) = response.into_parts();
-        let body = body.collect().await.map_err(|error| ApiError::Transport { request, source: error.into() })?;
+        let body = body.collect().await.map_err(|error| ApiError::Transport {
+            request,
+            source: error.into(),
+        })?;
         NextEvent::new(&parts.headers, body.to_bytes())
     }
 
-    pub(super) async fn post_response(&self, next: &NextEvent, response: &str) -> Result<(), ApiError> {
+    pub(super) async fn post_response(
+        &self,
+        next: &NextEvent,
+        response: &str,
+    ) -> Result<(), ApiError> {
         let path = format!("/invocation/{}/response", next.request_id);
-        self.post("response", &path, &next.echo(), response.to_owned()).await
+        self.post("response", &path, &next.echo(), response.to_owned())
+            .await
     }
 
-    pub(super) async fn post_error(&self, next: &NextEvent, failure: &Failure) -> Result<(), ApiError> {
+    pub(super) async fn post_error(
+        &self,
+        next: &NextEvent,
+        failure: &Failure,
+    ) -> Result<(), ApiError> {
         let path = format!("/invocation/{}/error", next.request_id);
         let mut headers = next.echo();
-        headers.push(("lambda-runtime-function-error-type", error_category(failure.code)));
-        self.post("error", &path, &headers, error_document(failure)).await
+        headers.push((
+            "lambda-runtime-function-error-type",
+            error_category(failure.code),
+        ));
+        self.post("error", &path, &headers, error_document(failure))
+            .await
     }
 
     pub(super) async fn post_init_error(&self, failure: &Failure) -> Result<(), ApiError> {
-        let headers = [("lambda-runtime-function-error-type", error_category(failure.code))];
-        self.post("init error", "/init/error", &headers, error_document(failure)).await
+        let headers = [(
+            "lambda-runtime-function-error-type",
+            error_category(failure.code),
+        )];
+        self.post(
+            "init error",
+            "/init/error",
+            &headers,
+            error_document(failure),
+        )
+        .await
     }
 
     async fn post(
@@ -101,10 +137,15 @@ impl RuntimeApi {
         headers: &[(&str, String)],
         body: String,
     ) -> Result<(), ApiError> {
-        let response = self.call(request, Method::POST, path, headers, Body::from(body)).await?;
+        let response = self
+            .call(request, Method::POST, path, headers, Body::from(body))
+            .await?;
         // Read to the end, so that the connection serves the next request.
         let drained = response.into_body().collect().await;
-        drained.map(drop).map_err(|error| ApiError::Transport { request, source: error.into() })
+        drained.map(drop).map_err(|error| ApiError::Transport {
+            request,
+            source: error.into(),
+        })
     }
 
     async fn call(
@@ -116,8 +157,12 @@ impl RuntimeApi {
         body: Body,
     ) -> Result<Response<Incoming>, ApiError> {
         let failed = |source| ApiError::Transport { request, source };
-        let mut builder = Request::builder().method(method).uri(format!("{PREFIX}{path}"));
-        builder = builder.header("user-agent", USER_AGENT).header("content-type", "application/json");
+        let mut builder = Request::builder()
+            .method(method)
+            .uri(format!("{PREFIX}{path}"));
+        builder = builder
+            .header("user-agent", USER_AGENT)
+            .header("content-type", "application/json");
         for (name, value) in headers {
             builder = builder.header(*name, value);
         }
@@ -127,8 +172,17 @@ impl RuntimeApi {
             return Ok(response);
         }
         let status = response.status().as_u16();
-        let body = response.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-        Err(ApiError::Status { request, status, body: String::from_utf8_lossy(&body).trim().to_owned() })
+        let body = response
+            .into_body()
+            .collect()
+            .await
+            .map(|body| body.to_bytes())
+            .unwrap_or_default();
+        Err(ApiError::Status {
+            request,
+            status,
+            body: String::from_utf8_lossy(&body).trim().to_owned(),
+        })
     }
 }
 
@@ -153,7 +207,10 @@ impl NextEvent {
     }
 
     fn echo(&self) -> Vec<(&'static str, String)> {
-        self.invocation_id.iter().map(|id| ("lambda-runtime-invocation-id", id.clone())).collect()
+        self.invocation_id
+            .iter()
+            .map(|id| ("lambda-runtime-invocation-id", id.clone()))
+            .collect()
     }
 }
 
@@ -167,5 +224,6 @@ fn error_category(code: Code) -> String {
 }
 
 fn error_document(failure: &Failure) -> String {
-    json!({"errorType": failure.kind, "errorMessage": failure.message, "stackTrace": failure.trace}).to_string()
+    json!({"errorType": failure.kind, "errorMessage": failure.message, "stackTrace": failure.trace})
+        .to_string()
 }
