@@ -4,12 +4,12 @@ use super::printer::Printer;
 use crate::error::Failure;
 use crate::event::{Outcome, Usage};
 use crate::quantity::{Bytes, Time};
+use crate::settings::HOST_RESERVE;
 use crate::telemetry::printable;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// What the host takes of a Lambda function's memory beside the guest, and the steps in which people choose it.
-const LAMBDA_HOST: u64 = 40 << 20;
+/// The least memory of a Lambda function, and steps in which people choose it.
 const LAMBDA_MIN_MB: u64 = 128;
 const LAMBDA_STEP_MB: u64 = 64;
 
@@ -134,7 +134,7 @@ fn memory(usage: &Usage) -> String {
 /// The least Lambda memory size that holds the host and a quarter more than this peak.
 fn lambda_mb(peak: usize) -> u64 {
     let peak = u64::try_from(peak).unwrap_or(u64::MAX / 2);
-    let needed = (peak.saturating_add(peak / 4).saturating_add(LAMBDA_HOST)).div_ceil(1 << 20);
+    let needed = (peak.saturating_add(peak / 4).saturating_add(HOST_RESERVE.0)).div_ceil(1 << 20);
     needed
         .div_ceil(LAMBDA_STEP_MB)
         .saturating_mul(LAMBDA_STEP_MB)

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// What is said of an artifact: it belongs to this component and this engine, and has this digest.
@@ -207,7 +207,12 @@ impl TrustedFolder {
             path: path.to_owned(),
             source,
         };
-        let mut file = tempfile::NamedTempFile::new_in(&self.0).map_err(io)?;
+        // Lambda runs functions as a user of its own, who must be able to read what the package holds; a private
+        // folder keeps others out by itself.
+        let mut file = tempfile::Builder::new()
+            .permissions(std::fs::Permissions::from_mode(0o644))
+            .tempfile_in(&self.0)
+            .map_err(io)?;
         file.write_all(bytes).map_err(io)?;
         file.persist(path).map_err(|error| io(error.error))?;
         Ok(())
@@ -287,7 +292,6 @@ fn copy(from: &mut File, to: &mut File, expected: u64) -> std::io::Result<(u64, 
 mod tests {
     use super::*;
     use crate::engine::key::Baseline;
-    use std::os::unix::fs::PermissionsExt;
 
     fn kept(folder: &Path) -> (TrustedFolder, Statement) {
         let trusted = TrustedFolder::deployed(folder);
