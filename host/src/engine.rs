@@ -191,6 +191,14 @@ impl Artifacts {
         Ok(cached.map(|artifact| (artifact, Origin::Cache)))
     }
 
+    /// Whether what is not found can be made here.
+    pub fn can_compile(&self) -> bool {
+        #[cfg(feature = "compile")]
+        return self.compiler.is_some() && self.cache.is_some();
+        #[cfg(not(feature = "compile"))]
+        return false;
+    }
+
     /// Finds or makes the artifact of a component for this machine.
     ///
     /// # Errors

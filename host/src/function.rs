@@ -106,10 +106,11 @@ async fn obtain(
     {
         return Ok(found);
     }
-    let size = Bytes(u64::try_from(component.bytes().len()).unwrap_or(u64::MAX));
-    surroundings
-        .log
-        .host(Level::Info, &format!("no native code of these {size} yet"));
+    if artifacts.can_compile() {
+        let size = Bytes(u64::try_from(component.bytes().len()).unwrap_or(u64::MAX));
+        let message = format!("compiling {size}; the next run takes it from the cache");
+        surroundings.log.host(Level::Info, &message);
+    }
     artifacts
         .compile(component)
         .await

@@ -60,6 +60,9 @@ impl<'de> Deserialize<'de> for Bytes {
     }
 }
 
+/// The longest time that can be set: far beyond any run, and far from where adding it to the clock overflows.
+const TIME_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+
 /// A length of time, written `20s`, `1m 30s` or `250ms`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Time(pub Duration);
@@ -70,10 +73,10 @@ impl FromStr for Time {
         text.parse::<jiff::SignedDuration>()
             .ok()
             .and_then(|time| Duration::try_from(time).ok())
-            .filter(|time| !time.is_zero())
+            .filter(|time| !time.is_zero() && *time <= TIME_MAX)
             .map(Self)
             .ok_or_else(|| {
-                format!("expected a time above zero such as `20s` or `250ms`, got `{text}`")
+                format!("expected a time above zero and up to a week, such as `20s` or `250ms`, got `{text}`")
             })
     }
 }
@@ -133,7 +136,7 @@ mod tests {
                 printed
             );
         }
-        for text in ["0s", "-1s", "soon", "20"] {
+        for text in ["0s", "-1s", "soon", "20", "169h", "9999999999h"] {
             assert!(text.parse::<Time>().is_err(), "{text}");
         }
     }

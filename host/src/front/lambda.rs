@@ -85,11 +85,7 @@ async fn start(settings: &Lambda, log: &Log) -> Result<Host, Failure> {
         limits: limits(settings, manifest.as_ref()),
         config: config(settings, manifest.as_ref())?,
     };
-    // Only what lies in the package came with this program; a component elsewhere brings no native code.
-    let package = settings
-        .component
-        .starts_with(&settings.task_root)
-        .then(|| TrustedFolder::deployed(folder));
+    let package = is_below(folder, &settings.task_root).then(|| TrustedFolder::deployed(folder));
     let artifacts = Artifacts {
         package,
         ..Artifacts::default()
@@ -103,6 +99,14 @@ async fn start(settings: &Lambda, log: &Log) -> Result<Host, Failure> {
         .start(&settings.component, surroundings)
         .await?
         .host)
+}
+
+/// Only what lies in the package came with this program; a component elsewhere brings no native code.
+fn is_below(folder: &Path, root: &Path) -> bool {
+    match (folder.canonicalize(), root.canonicalize()) {
+        (Ok(folder), Ok(root)) => folder.starts_with(root),
+        _ => false,
+    }
 }
 
 fn limits(settings: &Lambda, manifest: Option<&Manifest>) -> Limits {
@@ -251,6 +255,17 @@ fn summarise(host: &Host, next: &NextEvent, outcome: &Outcome, cold: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_reached_by_leaving_the_package_is_not_in_it() {
+        let root = tempfile::tempdir().unwrap();
+        let (package, outside) = (root.path().join("package"), root.path().join("outside"));
+        std::fs::create_dir_all(package.join("functions")).unwrap();
+        std::fs::create_dir(&outside).unwrap();
+        assert!(is_below(&package, &package) && is_below(&package.join("functions"), &package));
+        assert!(!is_below(&package.join("../outside"), &package));
+        assert!(!is_below(&package.join("missing"), &package));
+    }
 
     #[test]
     fn a_deadline_leaves_time_to_report_and_a_past_or_absurd_one_is_bounded() {

@@ -13,8 +13,9 @@ pub(crate) const LOG_BYTES_MAX: usize = 256 << 10;
 /// The longest line; longer ones are cut. CloudWatch takes up to 256 KiB, readers a good deal less.
 const LINE_BYTES_MAX: usize = 16 << 10;
 
-/// What a line costs beside its text.
+/// What a line costs beside its text, and each field beside its name and value: empty ones are not free.
 const LINE_OVERHEAD: usize = 64;
+const FIELD_OVERHEAD: usize = 8;
 
 /// One event's log. Clones share budget and unfinished lines.
 #[derive(Debug, Clone)]
@@ -76,7 +77,7 @@ impl Inner {
         let shown = cut_at(message, LINE_BYTES_MAX);
         let fields_bytes: usize = fields
             .iter()
-            .map(|(name, value)| name.len() + value.len())
+            .map(|(name, value)| name.len() + value.len() + FIELD_OVERHEAD)
             .sum();
         let cost = shown.len() + fields_bytes + LINE_OVERHEAD;
         if fields_bytes > LINE_BYTES_MAX || cost > self.left {
@@ -270,5 +271,16 @@ mod tests {
         });
         assert_eq!(usage.written + usage.cut, 10_000);
         assert_eq!(u64::try_from(lines.len()).unwrap(), usage.written + 1);
+    }
+
+    #[test]
+    fn empty_fields_are_not_free() {
+        let empty = vec![(String::new(), String::new()); 10_000];
+        let (usage, _) = run(|log| {
+            (&mut &*log)
+                .emit(GuestLevel::Error, "x".into(), empty)
+                .unwrap()
+        });
+        assert_eq!((usage.written, usage.cut), (0, 1));
     }
 }
