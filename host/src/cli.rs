@@ -11,10 +11,10 @@ mod report;
 mod run;
 mod start;
 
-use crate::error::Failure;
+use crate::error::{Code, Failure};
 use crate::settings::{self, Variables};
 use clap::{CommandFactory, Parser, Subcommand};
-use printer::Printer;
+use printer::{Printer, Style};
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
@@ -57,6 +57,21 @@ enum Command {
     },
 }
 
+impl Command {
+    /// Whether reports are to be JSON.
+    fn wants_json(&self) -> bool {
+        match self {
+            Self::Run(run) => run.json,
+            Self::Build(build) => build.json,
+            Self::Check(check) => check.json,
+            Self::Explain(explain) => explain.json,
+            #[cfg(feature = "compile")]
+            Self::Precompile(_) => false,
+            Self::Event(_) | Self::Completions { .. } => false,
+        }
+    }
+}
+
 /// Runs the program as it was called; returns its exit status.
 pub fn main(arguments: Vec<OsString>, variables: Variables<'_>) -> ExitCode {
     #[cfg(feature = "compile")]
@@ -79,7 +94,7 @@ pub fn main(arguments: Vec<OsString>, variables: Variables<'_>) -> ExitCode {
         return lambda(&arguments, variables);
     }
     match Arguments::try_parse_from(&arguments) {
-        Ok(parsed) => execute(parsed.command, variables),
+        Ok(parsed) => execute(&parsed.command, variables),
         // Help and version are results; clap knows which of the two streams each belongs to.
         Err(error) => {
             let _ = error.print();
@@ -88,32 +103,42 @@ pub fn main(arguments: Vec<OsString>, variables: Variables<'_>) -> ExitCode {
     }
 }
 
-fn execute(command: Command, variables: Variables<'_>) -> ExitCode {
-    match command {
-        Command::Run(run) => run.execute(variables),
-        Command::Build(build) => build.execute(variables),
-        Command::Check(check) => check.execute(variables),
+fn execute(command: &Command, variables: Variables<'_>) -> ExitCode {
+    let printer = match Printer::new(Style::json(command.wants_json()), variables) {
+        Ok(printer) => printer,
+        Err(failure) => return failure.code.meaning().exit.into(),
+    };
+    let outcome = match command {
+        Command::Run(run) => run.execute(&printer, variables),
+        Command::Build(build) => build.execute(&printer, variables).map(|()| 0),
+        Command::Check(check) => check.execute(variables).map(|()| 0),
         #[cfg(feature = "compile")]
-        Command::Precompile(precompile) => precompile.execute(variables),
-        Command::Event(event) => event.execute(variables),
-        Command::Explain(explain) => explain.execute(variables),
-        Command::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Arguments::command(), "crunchbox", &mut script);
-            finish(variables, printer::result(&script))
-        }
-    }
+        Command::Precompile(precompile) => precompile.execute(&printer).map(|()| 0),
+        Command::Event(event) => event.execute().map(|()| 0),
+        Command::Explain(explain) => explain.execute().map(|()| 0),
+        Command::Completions { shell } => completions(*shell).map(|()| 0),
+    };
+    printer.finish(outcome)
 }
 
-/// Reports a failure, if there is one, and turns it into the exit status.
-fn finish(variables: Variables<'_>, outcome: Result<(), Failure>) -> ExitCode {
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => match Printer::new(printer::Style::Text, variables) {
-            Ok(printer) => printer.fail(&failure),
-            Err(failure) => failure.code.meaning().exit.into(),
-        },
-    }
+fn completions(shell: clap_complete::Shell) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "crunchbox", &mut script);
+    printer::result(&script)
+}
+
+/// Runs what has to wait, on this thread.
+fn block_on<R>(future: impl Future<Output = R>) -> Result<R, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(|error| {
+        Failure::new(
+            Code::HostSetup,
+            format!("the event loop cannot start: {error}"),
+        )
+    })?;
+    Ok(runtime.block_on(future))
 }
 
 #[cfg(feature = "lambda")]
@@ -123,16 +148,10 @@ fn lambda(arguments: &[OsString], variables: Variables<'_>) -> ExitCode {
     let (format, level) = settings::lambda_log(variables);
     // Lambda's log filter reads what a runtime prints to standard output; nothing else is a result here.
     let Ok(log) = Log::new(format, level, std::io::stdout()) else {
-        return crate::error::Code::HostSetup.meaning().exit.into();
+        return Code::HostSetup.meaning().exit.into();
     };
     report_panics(&log);
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-    else {
-        return crate::error::Code::HostSetup.meaning().exit.into();
-    };
-    let ended = runtime.block_on(serve(variables, &log));
+    let ended = block_on(serve(variables, &log)).unwrap_or_else(Ended::Failed);
     log.flush();
     match ended {
         Ended::Failed(failure) => failure.code.meaning().exit.into(),
@@ -142,13 +161,15 @@ fn lambda(arguments: &[OsString], variables: Variables<'_>) -> ExitCode {
 
 #[cfg(not(feature = "lambda"))]
 fn lambda(_: &[OsString], variables: Variables<'_>) -> ExitCode {
-    use crate::error::Code;
     let failure = Failure::new(
         Code::HostSetup,
         "this build of crunchbox has no Lambda front",
     )
     .with_hint("build it with `--features lambda`");
-    finish(variables, Err(failure))
+    match Printer::new(Style::Text, variables) {
+        Ok(printer) => printer.finish(Err(failure)),
+        Err(failure) => failure.code.meaning().exit.into(),
+    }
 }
 
 /// Replaces this process by a fresh one of the same program; returns only if the system refuses.
@@ -160,7 +181,7 @@ fn recycle(arguments: &[OsString]) -> ExitCode {
         command.arg0(name).args(rest);
     }
     let _refused = command.exec();
-    crate::error::Code::HostPanic.meaning().exit.into()
+    Code::HostPanic.meaning().exit.into()
 }
 
 /// A panic of the host becomes one line of its log, in the log's own shape.

@@ -1,12 +1,11 @@
 //! `crunchbox build`: a project into a component.
 
 use super::check::describe;
-use super::printer::{self, Printer, Style};
+use super::printer::{self, Printer};
 use super::start::{CompileArguments, report_build, resolve, setup_wanted};
 use crate::error::{Code, Failure};
 use crate::settings::Variables;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 /// Build a project into a component, and say its size and shape. Prints the component's path.
 #[derive(Debug, clap::Args)]
@@ -19,26 +18,17 @@ pub(super) struct Build {
     setup: bool,
     /// Report in JSON lines on standard error.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
     #[command(flatten)]
     compile: CompileArguments,
 }
 
 impl Build {
-    pub(super) fn execute(&self, variables: Variables<'_>) -> ExitCode {
-        match Printer::new(Style::json(self.json), variables) {
-            Ok(printer) => match self.try_execute(&printer, variables) {
-                Ok(()) => {
-                    printer.log().flush();
-                    ExitCode::SUCCESS
-                }
-                Err(failure) => printer.fail(&failure),
-            },
-            Err(failure) => super::finish(variables, Err(failure)),
-        }
-    }
-
-    fn try_execute(&self, printer: &Printer, variables: Variables<'_>) -> Result<(), Failure> {
+    pub(super) fn execute(
+        &self,
+        printer: &Printer,
+        variables: Variables<'_>,
+    ) -> Result<(), Failure> {
         if !self.folder.is_dir() {
             let message = format!(
                 "`{}`: expected the folder of a project",

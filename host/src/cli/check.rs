@@ -1,17 +1,16 @@
 //! `crunchbox check`: what a component is, and what it would need.
 
-use super::printer::{self, Printer, Style};
+use super::printer::{self};
 use super::start::{CompileArguments, resolve};
 use crate::component::{Component, Digest};
 use crate::engine::{Artifacts, Engines};
-use crate::error::{Code, Failure};
+use crate::error::Failure;
 use crate::guest::{Guest, HANDLER, Identity, Limits, Parts, Shape};
 use crate::quantity::Bytes;
 use crate::settings::Variables;
 use crate::toolchain::Setup;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 /// Say what a component is, what it imports, and whether this host can run it.
 #[derive(Debug, clap::Args)]
@@ -21,23 +20,13 @@ pub(super) struct Check {
     path: PathBuf,
     /// Print JSON.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
     #[command(flatten)]
     compile: CompileArguments,
 }
 
 impl Check {
-    pub(super) fn execute(&self, variables: Variables<'_>) -> ExitCode {
-        match Printer::new(Style::json(self.json), variables) {
-            Ok(printer) => match self.try_execute(variables) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(failure) => printer.fail(&failure),
-            },
-            Err(failure) => super::finish(variables, Err(failure)),
-        }
-    }
-
-    fn try_execute(&self, variables: Variables<'_>) -> Result<(), Failure> {
+    pub(super) fn execute(&self, variables: Variables<'_>) -> Result<(), Failure> {
         let target = resolve(&self.path, Setup::Tell, variables)?;
         let description = describe(&target.component, self.compile.artifacts(variables)?)?;
         let text = if self.json {
@@ -63,18 +52,8 @@ pub(super) struct Description {
 /// Examines a component; compiles it if it is not in the cache.
 pub(super) fn describe(path: &Path, artifacts: Artifacts) -> Result<Description, Failure> {
     let component = Component::read(path).map_err(|error| Failure::from(&error))?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| {
-            Failure::new(
-                Code::HostSetup,
-                format!("the event loop cannot start: {error}"),
-            )
-        })?;
-    let (artifact, _) = runtime
-        .block_on(artifacts.obtain(&component))
-        .map_err(|error| Failure::from(&error))?;
+    let (artifact, _) =
+        super::block_on(artifacts.obtain(&component))?.map_err(|error| Failure::from(&error))?;
     let engines = Engines::start(1).map_err(|error| Failure::from(&error))?;
     let shape = Shape::of(&engines, &artifact).map_err(|error| Failure::from(&error))?;
     let identity = Identity {

@@ -2,11 +2,9 @@
 
 use super::printer;
 use crate::error::{Code, Failure};
-use crate::settings::Variables;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 use std::io::{IsTerminal, Read};
-use std::process::ExitCode;
 
 /// Make sample events.
 #[derive(Debug, Args)]
@@ -52,13 +50,10 @@ fn pair(text: &str) -> Result<(String, String), String> {
 }
 
 impl Event {
-    pub(super) fn execute(&self, variables: Variables<'_>) -> ExitCode {
+    pub(super) fn execute(&self) -> Result<(), Failure> {
         let Source::Sns(sns) = &self.source;
-        let event = sns.event();
-        super::finish(
-            variables,
-            event.and_then(|event| printer::result(format!("{event:#}\n").as_bytes())),
-        )
+        let event = sns.event()?;
+        printer::result(format!("{event:#}\n").as_bytes())
     }
 }
 

@@ -2,9 +2,7 @@
 
 use super::printer;
 use crate::error::{Code, Failure};
-use crate::settings::Variables;
 use serde_json::{Value, json};
-use std::process::ExitCode;
 
 /// Explain a failure's code, or list all of them.
 #[derive(Debug, clap::Args)]
@@ -13,16 +11,12 @@ pub(super) struct Explain {
     code: Option<String>,
     /// Print JSON.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 impl Explain {
-    pub(super) fn execute(&self, variables: Variables<'_>) -> ExitCode {
-        super::finish(
-            variables,
-            self.text()
-                .and_then(|text| printer::result(text.as_bytes())),
-        )
+    pub(super) fn execute(&self) -> Result<(), Failure> {
+        printer::result(self.text()?.as_bytes())
     }
 
     fn text(&self) -> Result<String, Failure> {

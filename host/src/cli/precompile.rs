@@ -1,15 +1,13 @@
 //! `crunchbox precompile`: native code for hosts without a compiler.
 
-use super::printer::{self, Printer, Style};
+use super::printer::{self, Printer};
 use super::start::CompileArguments;
 use crate::component::Component;
 use crate::engine::artifact::{Statement, TrustedFolder};
 use crate::engine::key::{Baseline, EngineKey};
 use crate::error::{Code, Failure};
 use crate::quantity::Bytes;
-use crate::settings::Variables;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 /// Compile a component ahead of time for hosts without a compiler.
 ///
@@ -27,39 +25,16 @@ pub(super) struct Precompile {
 }
 
 impl Precompile {
-    pub(super) fn execute(&self, variables: Variables<'_>) -> ExitCode {
-        match Printer::new(Style::Text, variables) {
-            Ok(printer) => match self.try_execute(&printer) {
-                Ok(()) => {
-                    printer.log().flush();
-                    ExitCode::SUCCESS
-                }
-                Err(failure) => printer.fail(&failure),
-            },
-            Err(failure) => super::finish(variables, Err(failure)),
-        }
-    }
-
-    fn try_execute(&self, printer: &Printer) -> Result<(), Failure> {
+    pub(super) fn execute(&self, printer: &Printer) -> Result<(), Failure> {
         let component = Component::read(&self.component).map_err(|error| Failure::from(&error))?;
         let compiler = self.compile.compiler()?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| {
-                Failure::new(
-                    Code::HostSetup,
-                    format!("the event loop cannot start: {error}"),
-                )
-            })?;
         // What Lambda's x86-64 machines all have, whatever this one has; arm64 comes with its own compiler.
         let baseline = if cfg!(target_arch = "x86_64") {
             Baseline::X86_64V3
         } else {
             Baseline::NeoverseN1
         };
-        let code = runtime
-            .block_on(compiler.compile(&component, baseline))
+        let code = super::block_on(compiler.compile(&component, baseline))?
             .map_err(|error| Failure::from(&error))?;
         let statement = Statement::new(component.digest(), EngineKey::new(baseline), &code);
         let beside = self.component.parent().unwrap_or_else(|| Path::new("."));

@@ -74,12 +74,18 @@ impl Printer {
         }
     }
 
-    /// Reports why a command has no result, and gives its exit status.
-    pub(super) fn fail(&self, failure: &Failure) -> ExitCode {
-        self.text(|| super::report::failure_text(self, failure));
-        self.json(|| super::report::failure_json(failure));
+    /// Ends a command: reports why it has no result, if so, and gives its exit status.
+    pub(super) fn finish(&self, outcome: Result<u8, Failure>) -> ExitCode {
+        let exit = match outcome {
+            Ok(exit) => exit,
+            Err(failure) => {
+                self.text(|| super::report::failure_text(self, &failure));
+                self.json(|| super::report::failure_json(&failure));
+                failure.code.meaning().exit
+            }
+        };
         self.log.flush();
-        failure.code.meaning().exit.into()
+        exit.into()
     }
 }
 

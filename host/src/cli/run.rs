@@ -1,11 +1,11 @@
 //! `crunchbox run`: a component, or a project that is built first, on one event or many.
 
-use super::printer::{self, Printer, Style};
+use super::printer::{self, Printer};
 use super::report::{self, Session, Summary};
 use super::start::{CompileArguments, Target, report_build, resolve, setup_wanted};
 use crate::config::{self, Config};
 use crate::engine::Origin;
-use crate::error::{Code, Failure};
+use crate::error::Failure;
 use crate::event::{Outcome, RESPONSE_BYTES_MAX};
 use crate::front::local::{self, EventSource};
 use crate::function::{Function, Ready, Surroundings};
@@ -15,7 +15,6 @@ use crate::settings::Variables;
 use serde_json::json;
 use std::io::IsTerminal;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 /// Run a component, or a project that is built first, on one event or many.
 ///
@@ -54,27 +53,17 @@ pub(super) struct Run {
     setup: bool,
     /// Report in JSON lines on standard error.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
     #[command(flatten)]
     compile: CompileArguments,
 }
 
 impl Run {
-    pub(super) fn execute(&self, variables: Variables<'_>) -> ExitCode {
-        let printer = match Printer::new(Style::json(self.json), variables) {
-            Ok(printer) => printer,
-            Err(failure) => return super::finish(variables, Err(failure)),
-        };
-        match self.try_execute(&printer, variables) {
-            Ok(exit) => {
-                printer.log().flush();
-                exit.into()
-            }
-            Err(failure) => printer.fail(&failure),
-        }
-    }
-
-    fn try_execute(&self, printer: &Printer, variables: Variables<'_>) -> Result<u8, Failure> {
+    pub(super) fn execute(
+        &self,
+        printer: &Printer,
+        variables: Variables<'_>,
+    ) -> Result<u8, Failure> {
         let sources = self.sources()?;
         let target = resolve(&self.path, setup_wanted(self.setup), variables)?;
         report_build(printer, &target);
@@ -90,16 +79,7 @@ impl Run {
             log: printer.log().clone(),
             concurrency: 1,
         };
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| {
-                Failure::new(
-                    Code::HostSetup,
-                    format!("the event loop cannot start: {error}"),
-                )
-            })?;
-        runtime.block_on(async {
+        super::block_on(async {
             let ready = function.start(&target.component, surroundings).await?;
             report_start(printer, &ready);
             let session = Session {
@@ -107,7 +87,7 @@ impl Run {
                 load: ready.load,
             };
             handle_all(printer, &ready, &session, &sources).await
-        })
+        })?
     }
 
     fn sources(&self) -> Result<Vec<EventSource>, Failure> {
