@@ -7,7 +7,7 @@ pub mod artifact;
 pub mod compile;
 pub mod key;
 mod native;
-pub(crate) mod settings;
+mod settings;
 mod ticker;
 
 use crate::component::Component;
@@ -30,6 +30,7 @@ pub struct Engines {
 pub(crate) struct Loaded {
     pub(crate) engine: Engine,
     pub(crate) component: wasmtime::component::Component,
+    pub(crate) pooled: bool,
 }
 
 /// Why the engines can't start, or don't load an artifact.
@@ -96,6 +97,7 @@ impl Engines {
             return Ok(Loaded {
                 engine: engine.clone(),
                 component,
+                pooled: true,
             });
         }
         let component = native::map(&self.on_demand, artifact)
@@ -103,6 +105,7 @@ impl Engines {
         Ok(Loaded {
             engine: self.on_demand.clone(),
             component,
+            pooled: false,
         })
     }
 }
@@ -135,11 +138,11 @@ pub struct Artifacts {
 pub enum ObtainError {
     /// One was found and refused, or a folder failed.
     #[error("{0}")]
-    Artifact(ArtifactError),
+    Artifact(#[source] ArtifactError),
     /// It could not be compiled.
     #[cfg(feature = "compile")]
     #[error("{0}")]
-    Compile(compile::CompileError),
+    Compile(#[source] compile::CompileError),
     /// None was found, and nothing here compiles.
     #[error(
         "there is no artifact of {component} for the engine {engine}, and this host has no compiler"

@@ -13,7 +13,7 @@ pub enum Blame {
     Caller,
     /// Whoever wrote the configuration.
     Config,
-    /// The operator of the store that components come from.
+    /// Whoever puts components where this host finds them: a store, a package, a folder.
     Store,
     /// The operator of this host, or its developers.
     Host,
@@ -122,13 +122,13 @@ macro_rules! codes {
 
 codes! {
     GuestFailure 10 Guest Error "The handler returned a failure."
-        "The failure's kind and message are the author's own words; look there.";
+        "The kind and the message are the function's own; its author knows what they ask for.";
     GuestPanic 11 Guest Error "The guest panicked, or an exception was not caught."
         "The message, the place and the trace name the line; return a failure for what can be expected.";
     MemoryLimit 12 Guest Error "The guest asked for more memory than its limit."
-        "Raise `limits.memory` in crunchbox.toml (and MemorySize on Lambda), or hold less at a time.";
+        "Raise `limits.memory` in crunchbox.toml (`--memory` for one run, MemorySize on Lambda), or hold less at a time.";
     TimeLimit 13 Guest Error "The guest did not finish in time and was stopped."
-        "Raise `limits.time` in crunchbox.toml (and Timeout on Lambda), or ask `remaining-ms` and stop early.";
+        "Raise `limits.time` in crunchbox.toml (`--time` for one run, Timeout on Lambda), or ask `remaining-ms` and stop early.";
     StackLimit 14 Guest Error "The guest's call stack grew beyond its limit."
         "Look for a recursion without an end in the trace, or turn it into a loop.";
     Trap 15 Guest Error "The guest did what WebAssembly forbids, such as reaching `unreachable` or dividing by zero."
@@ -141,28 +141,28 @@ codes! {
         "Return less, or put the result into S3 and return where it is.";
     ReservedKind 19 Guest Error "The handler returned a failure whose kind is not a guest's to use."
         "Choose a kind of your own: letters, digits, `.`, `_`, `-`, at most 128 bytes, not starting with `Crunchbox.`.";
-    ComponentMissing 20 Caller Error "There is no component at the path."
+    ComponentMissing 20 Store Error "There is no component at the path."
         "Check the path; `crunchbox build DIR` makes a component from sources.";
-    ComponentUnreadable 21 Caller Error "The component cannot be read."
+    ComponentUnreadable 21 Store Error "The component cannot be read."
         "Check the permissions of the file and of the folders above it.";
-    ComponentEmpty 22 Caller Error "The component is an empty file."
+    ComponentEmpty 22 Guest Error "The component is an empty file."
         "Build it again; an empty file is often an interrupted download or a full disk.";
-    ComponentNotWasm 23 Caller Error "The file is not WebAssembly."
+    ComponentNotWasm 23 Guest Error "The file is not WebAssembly."
         "Name a `.wasm` component, or a folder with a crunchbox.toml to build one.";
-    ComponentIsModule 24 Caller Error "The file is a core WebAssembly module, not a component."
+    ComponentIsModule 24 Guest Error "The file is a core WebAssembly module, not a component."
         "Build for `wasm32-wasip2` (`crunchbox build` does), or wrap it with `wasm-tools component new`.";
-    ComponentInvalid 25 Caller Error "The component is damaged or uses what this host does not support."
+    ComponentInvalid 25 Guest Error "The component is damaged or uses what this host does not support."
         "Build or download it again; compare its size and digest with the original.";
-    ComponentWrongWorld 26 Caller Error "The component does not fit the world `crunchbox:function`."
+    ComponentWrongWorld 26 Guest Error "The component does not fit the world `crunchbox:function`."
         "Export the handler with an SDK, and import only what `crunchbox check` lists as offered.";
-    ComponentTooLarge 27 Caller Error "The component is larger than the host reads."
+    ComponentTooLarge 27 Guest Error "The component is larger than the host reads."
         "Build with optimisation and without debug sections (`crunchbox build` does).";
-    CompileTimeLimit 30 Caller Error "Compiling the component took too long and was stopped."
+    CompileTimeLimit 30 Guest Error "Compiling the component took too long and was stopped."
         "Look for machine-made code of extreme size in it; raise `--compile-time` if it is to be so.";
-    CompileMemoryLimit 31 Caller Error "Compiling the component took too much memory and was stopped."
+    CompileMemoryLimit 31 Guest Error "Compiling the component took too much memory and was stopped."
         "Look for machine-made code of extreme size in it; raise `--compile-memory` if it is to be so.";
     CompileFailed 32 Host Error "The component could not be compiled."
-        "The message has the compiler's words; `crunchbox check` examines the component alone.";
+        "The message has the compiler's words; if the component is sound, please report them as a bug.";
     ArtifactMissing 33 Store Error "This host has no compiler, and found no artifact of the component for its engine."
         "Run `crunchbox precompile COMPONENT` with the same version of crunchbox, and deploy its output beside it.";
     ArtifactRefused 34 Store Error "An artifact is not what its statement says, or does not fit this engine."
@@ -176,7 +176,7 @@ codes! {
     ClientContext 43 Caller Warn "The caller's client context is not one JSON text."
         "Send the context as one JSON object, base64-encoded once, in X-Amz-Client-Context.";
     ConfigInvalid 50 Config Error "The configuration cannot be read or merged."
-        "The message names the file and the place; correct it there.";
+        "The message names the file, the variable or the argument, and the place in it.";
     ConfigNotTable 51 Config Error "A configuration path leads through a value that is not a table."
         "Compare the path in the handler with the configuration files.";
     ManifestInvalid 52 Config Error "crunchbox.toml cannot be read or says what it must not."
@@ -193,8 +193,8 @@ codes! {
         "The event was answered and this environment starts afresh; please report the message as a bug.";
     Busy 71 Host Warn "No place for an instance came free in time."
         "Raise the function's concurrency limit, or send fewer events at once.";
-    HostSetup 72 Host Fatal "The host cannot start on this machine."
-        "The message names what is missing; address space, a private cache folder and threads are needed.";
+    HostSetup 72 Host Fatal "This machine lacks what the host needs to start, or to make an instance."
+        "The message names what is missing: address space, threads, a folder of one's own for the cache (`--cache`).";
     RuntimeApi 73 Host Fatal "Lambda's Runtime API did not answer as its contract says."
         "Nothing to do on Lambda: the environment is replaced. Elsewhere check AWS_LAMBDA_RUNTIME_API.";
 }
@@ -205,11 +205,13 @@ impl Code {
         self.meaning().name
     }
 
-    /// Finds a code by its name, with or without the prefix, in any case.
+    /// Finds a code by its name, with or without the prefix, in any case; or by its exit status.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|code| {
             let name = code.name();
-            name.eq_ignore_ascii_case(text) || name["Crunchbox.".len()..].eq_ignore_ascii_case(text)
+            name.eq_ignore_ascii_case(text)
+                || name["Crunchbox.".len()..].eq_ignore_ascii_case(text)
+                || code.meaning().exit.to_string() == text
         })
     }
 }

@@ -4,12 +4,13 @@
 mod failure;
 mod limiter;
 
+use crate::bindings::crunchbox::function::types::Failure as GuestFailure;
 use crate::bindings::{Function, FunctionPre};
 use crate::component::Digest;
 use crate::config::Config;
 use crate::engine::artifact::Artifact;
 use crate::engine::{EngineError, Engines, Loaded, Running};
-use crate::error::{Code, Failure, Fault};
+use crate::error::{Code, Fault};
 use crate::event::{Invocation, Outcome, RESPONSE_BYTES_MAX, Usage, check_event, check_response};
 use crate::interface::config::ConfigView;
 use crate::interface::invocation::Facts;
@@ -107,7 +108,7 @@ impl std::fmt::Debug for Guest {
 pub enum LoadError {
     /// The artifact does not load.
     #[error("{0}")]
-    Engine(EngineError),
+    Engine(#[source] EngineError),
     /// There is nothing to call.
     #[error("the component exports no handler: expected `{HANDLER}`, got {}", listed(.exports))]
     NoHandler {
@@ -157,6 +158,8 @@ pub struct Shape {
     pub imports: Vec<String>,
     /// Interfaces and functions it offers.
     pub exports: Vec<String>,
+    /// Whether its instances fit a place of the pool; others are made on demand, which takes longer.
+    pub fits_pool: bool,
 }
 
 impl Shape {
@@ -169,7 +172,13 @@ impl Shape {
         Ok(Self::of_loaded(&loaded))
     }
 
-    fn of_loaded(Loaded { engine, component }: &Loaded) -> Self {
+    fn of_loaded(
+        Loaded {
+            engine,
+            component,
+            pooled,
+        }: &Loaded,
+    ) -> Self {
         let ty = component.component_type();
         Self {
             imports: ty
@@ -180,6 +189,7 @@ impl Shape {
                 .exports(engine)
                 .map(|(name, _)| name.to_owned())
                 .collect(),
+            fits_pool: *pooled,
         }
     }
 
@@ -198,7 +208,8 @@ impl Shape {
     }
 }
 
-fn is_offered(import: &str) -> bool {
+/// Whether this host has the package and version that an import names.
+pub fn is_offered(import: &str) -> bool {
     let Some((interface, version)) = import.split_once('@') else {
         return false;
     };
@@ -281,25 +292,34 @@ impl Guest {
             memory_limit: self.limits.memory.as_usize(),
         };
         let mut store = self.store(facts, event_log.clone());
-        let mut usage = Usage {
-            memory_limit: self.limits.memory.as_usize(),
-            ..Usage::default()
-        };
-        let call = self.call(&mut store, &event, &mut usage);
+        let mut clock = Clock::default();
+        let call = self.call(&mut store, &event, &mut clock);
         let result = tokio::time::timeout_at(deadline.into(), call).await;
+        let ended = Instant::now();
         drop(running);
         let allowed = deadline.saturating_duration_since(started);
         let result = match result {
             Err(_) => Err(failure::timed_out(allowed)),
-            Ok(Err(trap)) => Err(failure::trapped(&trap, store.data(), allowed)),
+            Ok(Err(Stop::Instance(error))) => {
+                Err(failure::no_instance(&error, store.data(), allowed))
+            }
+            Ok(Err(Stop::Call(error))) => Err(failure::trapped(&error, store.data(), allowed)),
             Ok(Ok(Err(returned))) => Err(failure::returned(returned)),
             Ok(Ok(Ok(response))) => {
                 check_response(&response, self.limits.response).map(|()| response)
             }
         };
-        usage.memory_peak = store.data().limiter.peak();
         let lines = event_log.finish();
-        (usage.log_lines, usage.log_cut) = (lines.written, lines.cut);
+        let usage = Usage {
+            instantiate: clock.instance.unwrap_or(ended) - started,
+            call: clock
+                .instance
+                .map_or(Duration::ZERO, |instance| ended - instance),
+            memory_peak: store.data().limiter.peak(),
+            memory_limit: self.limits.memory.as_usize(),
+            log_lines: lines.written,
+            log_cut: lines.cut,
+        };
         Outcome { result, usage }
     }
 
@@ -307,19 +327,13 @@ impl Guest {
         &self,
         store: &mut Store<GuestState>,
         event: &str,
-        usage: &mut Usage,
-    ) -> wasmtime::Result<Result<String, crate::bindings::crunchbox::function::types::Failure>>
-    {
-        let started = Instant::now();
-        let instance: wasmtime::Result<Function> = self.pre.instantiate_async(&mut *store).await;
-        usage.instantiate = started.elapsed();
-        let called = Instant::now();
-        let result = instance?
-            .crunchbox_function_handler()
-            .call_handle(store, event)
-            .await;
-        usage.call = called.elapsed();
-        result
+        clock: &mut Clock,
+    ) -> Result<Result<String, GuestFailure>, Stop> {
+        let instance = self.pre.instantiate_async(&mut *store).await;
+        let instance: Function = instance.map_err(Stop::Instance)?;
+        clock.instance = Some(Instant::now());
+        let handler = instance.crunchbox_function_handler();
+        handler.call_handle(store, event).await.map_err(Stop::Call)
     }
 
     fn store(&self, facts: Facts, log: EventLog) -> Store<GuestState> {
@@ -340,6 +354,18 @@ impl Guest {
         });
         store
     }
+}
+
+/// When an event's instance was there; survives the call being dropped at its deadline.
+#[derive(Debug, Default)]
+struct Clock {
+    instance: Option<Instant>,
+}
+
+/// What stopped a guest: there was no instance, or the call into it did not return.
+enum Stop {
+    Instance(wasmtime::Error),
+    Call(wasmtime::Error),
 }
 
 fn link(loaded: &Loaded) -> wasmtime::Result<FunctionPre<GuestState>> {
@@ -402,12 +428,5 @@ impl WasiView for GuestState {
             ctx: &mut self.wasi,
             table: &mut self.table,
         }
-    }
-}
-
-/// A failure before any guest ran, as an outcome.
-impl From<Failure> for Outcome {
-    fn from(failure: Failure) -> Self {
-        Self::refused(failure)
     }
 }

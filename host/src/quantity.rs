@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// A number of bytes, written `128 MiB`, `64 kB` or plain `4096`.
+/// A number of bytes, written `128 MiB` or `64 kB`; never without its unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Bytes(pub u64);
 
@@ -24,9 +24,12 @@ impl Bytes {
 impl FromStr for Bytes {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
+        let has_unit = text.ends_with(|c: char| c.is_ascii_alphabetic());
         text.parse::<bytesize::ByteSize>()
+            .ok()
+            .filter(|_| has_unit)
             .map(|size| Self(size.as_u64()))
-            .map_err(|_| format!("expected a size such as `128 MiB`, got `{text}`"))
+            .ok_or_else(|| format!("expected a size such as `128 MiB`, got `{text}`"))
     }
 }
 
@@ -44,7 +47,7 @@ impl fmt::Display for Bytes {
 
 fn tenths(f: &mut fmt::Formatter<'_>, bytes: u64, unit: u64, name: &str) -> fmt::Result {
     // Rounded to the nearest tenth; a tenth that is zero, or lost beside a hundred, is left out.
-    let tenths = (bytes.saturating_mul(10) + unit / 2) / unit;
+    let tenths = (u128::from(bytes) * 10 + u128::from(unit) / 2) / u128::from(unit);
     match (tenths / 10, tenths % 10) {
         (whole, 0) => write!(f, "{whole} {name}"),
         (whole, _) if whole >= 100 => write!(f, "{whole} {name}"),
@@ -110,12 +113,17 @@ mod tests {
         for (text, bytes, printed) in [
             ("128 MiB", 128 << 20, "128 MiB"),
             ("1.5MiB", 3 << 19, "1.5 MiB"),
-            ("512", 512, "512 B"),
+            ("512 B", 512, "512 B"),
             ("64 kB", 64_000, "62.5 KiB"),
         ] {
             assert_eq!(text.parse::<Bytes>().map(|size| size.0), Ok(bytes));
             assert_eq!(Bytes(bytes).to_string(), printed);
         }
+        assert_eq!(Bytes(u64::MAX).to_string(), "17592186044416 MiB");
+        assert!(
+            "128".parse::<Bytes>().is_err(),
+            "a size without its unit is a guess"
+        );
         assert!("much".parse::<Bytes>().unwrap_err().contains("128 MiB"));
     }
 

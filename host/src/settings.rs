@@ -6,9 +6,18 @@ use crate::telemetry::Format;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// What this host needs beside its guests: 9 MB measured with a handler loaded, and up to five copies of the largest
-/// event or response on their way.
-pub(crate) const HOST_RESERVE: Bytes = Bytes::mebi(40);
+/// What this host needs beside its guests: 9 MB measured with a handler loaded.
+const HOST_BASE: Bytes = Bytes::mebi(16);
+
+/// And for each event at once: up to four copies of the largest event or response on their way.
+const HOST_PER_EVENT: Bytes = Bytes::mebi(24);
+
+/// The host's part of a Lambda function's memory where one event runs at a time.
+pub(crate) const HOST_RESERVE: Bytes = Bytes(HOST_BASE.0 + HOST_PER_EVENT.0);
+
+/// The most events at once that Lambda Managed Instances send to one environment.
+/// Source: `PerExecutionEnvironmentMaxConcurrency` in AWS's API model of Lambda.
+const CONCURRENCY_MAX: u32 = 1_600;
 
 /// The least that is left for a guest, whatever the function's memory: below it no handler starts.
 const GUEST_MEMORY_MIN: Bytes = Bytes::mebi(16);
@@ -50,8 +59,6 @@ impl Fault for SettingError {
 /// What Lambda tells a custom runtime, and what the operator adds.
 #[derive(Debug, Clone)]
 pub struct Lambda {
-    /// Host, port and optional path of the Runtime API.
-    pub runtime_api: String,
     /// The Lambda function's name.
     pub function: String,
     /// The folder the package was unpacked in.
@@ -68,7 +75,7 @@ pub struct Lambda {
 
 /// Whether this process was started by Lambda, or something that behaves like it.
 pub fn is_lambda(variables: Variables<'_>) -> bool {
-    variables("AWS_LAMBDA_RUNTIME_API").is_some()
+    variables("AWS_LAMBDA_RUNTIME_API").is_some_and(|api| !api.is_empty())
 }
 
 /// How Lambda wants log lines.
@@ -86,6 +93,19 @@ pub fn lambda_log(variables: Variables<'_>) -> (Format, Level) {
 }
 
 impl Lambda {
+    /// The host and port of the Runtime API; asked first, since it is where all else that is wrong is reported.
+    ///
+    /// # Errors
+    /// [`SettingError::Missing`].
+    pub fn runtime_api(variables: Variables<'_>) -> Result<String, SettingError> {
+        const NAME: &str = "AWS_LAMBDA_RUNTIME_API";
+        const EXPECTED: &str = "the host and port of the Runtime API, which Lambda sets";
+        text(variables, NAME)?.ok_or(SettingError::Missing {
+            name: NAME,
+            expected: EXPECTED,
+        })
+    }
+
     /// Reads what Lambda sets.
     ///
     /// # Errors
@@ -95,13 +115,7 @@ impl Lambda {
             |name, expected| text(variables, name)?.ok_or(SettingError::Missing { name, expected });
         let task_root: PathBuf =
             required("LAMBDA_TASK_ROOT", "the folder of the deployed package")?.into();
-        let concurrency = number(
-            variables,
-            "AWS_LAMBDA_MAX_CONCURRENCY",
-            "a number of events",
-        )?
-        .unwrap_or(1)
-        .max(1);
+        let concurrency = concurrency(variables)?;
         let memory = number(
             variables,
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
@@ -119,10 +133,6 @@ impl Lambda {
             )?)?),
         };
         Ok(Self {
-            runtime_api: required(
-                "AWS_LAMBDA_RUNTIME_API",
-                "the host and port of the Runtime API",
-            )?,
             function: required("AWS_LAMBDA_FUNCTION_NAME", "the function's name")?,
             component,
             config: text(variables, "CRUNCHBOX_CONFIG")?,
@@ -153,8 +163,25 @@ fn component_of(handler: &str) -> Result<String, SettingError> {
 }
 
 fn guest_memory(megabytes: u64, concurrency: u64) -> Bytes {
-    let left = Bytes::mebi(megabytes).0.saturating_sub(HOST_RESERVE.0);
-    Bytes((left / concurrency).max(GUEST_MEMORY_MIN.0))
+    let left = Bytes::mebi(megabytes).0.saturating_sub(HOST_BASE.0) / concurrency;
+    Bytes(
+        left.saturating_sub(HOST_PER_EVENT.0)
+            .max(GUEST_MEMORY_MIN.0),
+    )
+}
+
+fn concurrency(variables: Variables<'_>) -> Result<u32, SettingError> {
+    const NAME: &str = "AWS_LAMBDA_MAX_CONCURRENCY";
+    const EXPECTED: &str = "a number of events from 1 to 1600";
+    match number(variables, NAME, EXPECTED)? {
+        None => Ok(1),
+        Some(count @ 1..=CONCURRENCY_MAX) => Ok(count),
+        Some(other) => Err(SettingError::Invalid {
+            name: NAME,
+            expected: EXPECTED,
+            got: other.to_string(),
+        }),
+    }
 }
 
 fn text(variables: Variables<'_>, name: &'static str) -> Result<Option<String>, SettingError> {
@@ -209,7 +236,6 @@ mod tests {
 
     fn lambda(changes: &[(&str, &str)]) -> Result<Lambda, String> {
         let mut all = vec![
-            ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001"),
             ("AWS_LAMBDA_FUNCTION_NAME", "acme-crunch"),
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
             ("LAMBDA_TASK_ROOT", "/var/task"),
@@ -258,10 +284,15 @@ mod tests {
     fn the_guest_gets_the_functions_memory_less_the_hosts_shared_by_concurrency() {
         assert_eq!(lambda(&[]).unwrap().guest_memory, Bytes::mebi(216));
         let managed = lambda(&[
-            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "2088"),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "2576"),
             ("AWS_LAMBDA_MAX_CONCURRENCY", "16"),
         ]);
-        assert_eq!(managed.unwrap().guest_memory, Bytes::mebi(128));
+        assert_eq!(managed.unwrap().guest_memory, Bytes::mebi(136));
+        assert!(
+            lambda(&[("AWS_LAMBDA_MAX_CONCURRENCY", "4294967295")])
+                .unwrap_err()
+                .contains("1 to 1600")
+        );
         assert_eq!(
             lambda(&[("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1")])
                 .unwrap()

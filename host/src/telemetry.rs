@@ -16,9 +16,11 @@ pub use line::{Line, Scope, Source};
 pub enum Format {
     /// One JSON object a line, with the keys that Lambda's filter reads.
     Json,
-    /// Text, without colour.
+    /// Text for an operator: time, level, request id and source before each message.
     Text,
-    /// Text for a terminal, with colour.
+    /// Text for a person who looks at one event.
+    Plain,
+    /// The same for a terminal, with colour.
     Colour,
 }
 
@@ -72,6 +74,11 @@ impl Log {
         if line.level >= self.threshold {
             self.raw(line.render(self.format));
         }
+    }
+
+    /// A line in this log's shape.
+    pub(crate) fn render(&self, line: &Line<'_>) -> String {
+        line.render(self.format)
     }
 
     /// Writes a line of the host itself.

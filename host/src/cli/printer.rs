@@ -31,11 +31,12 @@ pub(super) struct Printer {
 
 impl Printer {
     pub(super) fn new(style: Style, variables: Variables<'_>) -> Result<Self, Failure> {
-        let plain = variables("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let plain = variables("NO_COLOR").is_some_and(|value| !value.is_empty())
+            || variables("TERM").is_some_and(|terminal| terminal == "dumb");
         let format = match style {
             Style::Json => Format::Json,
             Style::Text if std::io::stderr().is_terminal() && !plain => Format::Colour,
-            Style::Text => Format::Text,
+            Style::Text => Format::Plain,
         };
         let log = Log::new(format, Level::Info, std::io::stderr()).map_err(|error| {
             Failure::new(
@@ -70,7 +71,7 @@ impl Printer {
         let colour = if good { 32 } else { 31 };
         match self.log.format() {
             Format::Colour => format!("\x1b[{colour}m{mark}\x1b[0m"),
-            Format::Text | Format::Json => mark.to_owned(),
+            Format::Text | Format::Plain | Format::Json => mark.to_owned(),
         }
     }
 

@@ -7,6 +7,7 @@ use crate::component::Component;
 use crate::error::{Code, Fault};
 use crate::quantity::{Bytes, Time};
 use std::io::{Read, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -15,8 +16,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 /// The argument that makes this program the child. Not for people.
 pub const CHILD_ARGUMENT: &str = "compile-in-child";
 
-/// The exit status of a child that found the component invalid; its words stand on standard error.
+/// The exit statuses of a child that found the component invalid, and of one that could not do its work; its words
+/// stand on standard error.
 const INVALID: u8 = 3;
+const FAILED: u8 = 4;
 
 /// Address space that the child's threads and allocator reserve without using it.
 const CHILD_OVERHEAD: Bytes = Bytes::mebi(512);
@@ -124,18 +127,22 @@ impl Compiler {
                 let _ = stdin.write_all(component.bytes()).await;
                 drop(stdin);
             };
-            let mut bounded = stderr.take(WORDS_MAX);
-            let (_, output, _) = tokio::join!(
-                feed,
-                stdout.read_to_end(&mut code),
-                bounded.read_to_end(&mut words)
-            );
+            // Read to the end, kept only in part: a child whose words nobody takes would wait for ever.
+            let listen = async {
+                let mut bounded = stderr.take(WORDS_MAX);
+                let _ = bounded.read_to_end(&mut words).await;
+                let _ = tokio::io::copy(&mut bounded.into_inner(), &mut tokio::io::sink()).await;
+            };
+            let (_, output, _) = tokio::join!(feed, stdout.read_to_end(&mut code), listen);
             output?;
-            drop(bounded);
             child.wait().await
         };
-        match tokio::time::timeout(self.limits.time.0, work).await {
-            Err(_) => Err(CompileError::TimeLimit(self.limits.time)),
+        let finished = tokio::time::timeout(self.limits.time.0, work).await;
+        match finished {
+            Err(_) => {
+                let _ = child.kill().await;
+                Err(CompileError::TimeLimit(self.limits.time))
+            }
             Ok(Err(error)) => Err(failed(error)),
             Ok(Ok(status)) if status.success() => Ok(code),
             Ok(Ok(status)) => Err(self.classify(status, String::from_utf8_lossy(&words).trim())),
@@ -148,67 +155,85 @@ impl Compiler {
             "memory allocation of",
             "Cannot allocate memory",
             "os error 12",
-            "out of memory",
             "failed to spawn thread",
+            "Resource temporarily unavailable",
         ];
-        if out_of_memory.iter().any(|sign| words.contains(sign)) {
-            CompileError::MemoryLimit(self.limits.memory)
-        } else if status.code() == Some(INVALID.into()) {
+        if status.code() == Some(INVALID.into()) {
             CompileError::Invalid(words.to_owned())
+        } else if status.signal() == Some(SIGKILL)
+            || out_of_memory.iter().any(|sign| words.contains(sign))
+        {
+            CompileError::MemoryLimit(self.limits.memory)
         } else {
             CompileError::Failed(format!("{status}: {words}"))
         }
     }
 }
 
+/// What the kernel sends when the machine's memory is used up; nothing else here does, but a deadline, which is told
+/// before.
+const SIGKILL: i32 = 9;
+
 /// The child: limits itself, reads a component, writes native code. Returns the exit status.
 pub fn child_main(arguments: &[String]) -> u8 {
     let outcome = match arguments {
-        [key, memory] => compile_stdin(key, memory),
-        _ => Err("expected an engine key and a memory limit".to_owned()),
+        [key, memory] => prepare(key, memory).and_then(compile_stdin),
+        _ => Err((
+            FAILED,
+            "expected an engine key and a memory limit".to_owned(),
+        )),
     };
     match outcome {
-        Ok(code) => std::io::stdout().write_all(&code).map_or(1, |()| 0),
-        Err(words) => {
+        Ok(code) => std::io::stdout().write_all(&code).map_or(FAILED, |()| 0),
+        Err((status, words)) => {
             // Not `eprintln!`: the words are the child's result, and a closed pipe must not panic.
             let _ = writeln!(std::io::stderr(), "{words}");
-            INVALID
+            status
         }
     }
 }
 
-fn compile_stdin(key: &str, memory: &str) -> Result<Vec<u8>, String> {
+fn prepare(key: &str, memory: &str) -> Result<wasmtime::Engine, (u8, String)> {
+    let failed = |words: String| (FAILED, words);
     let bytes: u64 = memory
         .parse()
-        .map_err(|_| format!("expected a memory limit in bytes, got `{memory}`"))?;
-    limit_memory(bytes)?;
-    let baseline = [Baseline::X86_64V3, Baseline::X86_64, Baseline::NeoverseN1]
+        .map_err(|_| failed(format!("expected bytes, got `{memory}`")))?;
+    limit_memory(bytes).map_err(failed)?;
+    let baseline = Baseline::ALL
         .into_iter()
         .find(|baseline| EngineKey::new(*baseline).to_string() == key)
-        .ok_or_else(|| format!("expected an engine key of this version, got `{key}`"))?;
+        .ok_or_else(|| {
+            failed(format!(
+                "expected an engine key of this version, got `{key}`"
+            ))
+        })?;
+    let config =
+        super::settings::compiling(baseline).map_err(|error| failed(format!("{error:#}")))?;
+    wasmtime::Engine::new(&config).map_err(|error| failed(format!("{error:#}")))
+}
+
+fn compile_stdin(engine: wasmtime::Engine) -> Result<Vec<u8>, (u8, String)> {
     let mut component = Vec::new();
-    std::io::stdin()
-        .read_to_end(&mut component)
-        .map_err(|error| error.to_string())?;
-    let config = super::settings::compiling(baseline).map_err(|error| format!("{error:#}"))?;
-    let engine = wasmtime::Engine::new(&config).map_err(|error| format!("{error:#}"))?;
-    engine
-        .precompile_component(&component)
-        .map_err(|error| format!("{error:#}"))
+    let read = std::io::stdin().read_to_end(&mut component);
+    read.map_err(|error| (FAILED, error.to_string()))?;
+    let compiled = engine.precompile_component(&component);
+    compiled.map_err(|error| (INVALID, format!("{error:#}")))
 }
 
 fn limit_memory(bytes: u64) -> Result<(), String> {
-    use rustix::process::{Resource, Rlimit, setrlimit};
-    let limit = Rlimit {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    // A limit that is there already can't be raised, only lowered.
+    let hard = getrlimit(Resource::As)
+        .maximum
+        .map_or(bytes, |hard| hard.min(bytes));
+    let limit = |bytes| Rlimit {
         current: Some(bytes),
         maximum: Some(bytes),
     };
-    setrlimit(Resource::As, limit).map_err(|error| format!("cannot limit memory: {error}"))?;
-    let none = Rlimit {
-        current: Some(0),
-        maximum: Some(0),
-    };
-    setrlimit(Resource::Core, none).map_err(|error| format!("cannot forbid core files: {error}"))
+    setrlimit(Resource::As, limit(hard))
+        .map_err(|error| format!("cannot limit memory: {error}"))?;
+    setrlimit(Resource::Core, limit(0))
+        .map_err(|error| format!("cannot forbid core files: {error}"))
 }
 
 /// The file of this program, as a child is started from it.

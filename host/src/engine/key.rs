@@ -19,9 +19,19 @@ pub enum Baseline {
     X86_64,
     /// Neoverse N1, the oldest processor behind Lambda's arm64.
     NeoverseN1,
+    /// Any arm64; for single-board computers.
+    Aarch64,
 }
 
 impl Baseline {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::X86_64V3,
+        Self::X86_64,
+        Self::NeoverseN1,
+        Self::Aarch64,
+    ];
+
     /// The best baseline of this machine.
     #[cfg(target_arch = "x86_64")]
     pub fn of_this_machine() -> Self {
@@ -35,7 +45,14 @@ impl Baseline {
     /// The best baseline of this machine.
     #[cfg(target_arch = "aarch64")]
     pub fn of_this_machine() -> Self {
-        Self::NeoverseN1
+        let has_n1 = std::arch::is_aarch64_feature_detected!("lse")
+            && std::arch::is_aarch64_feature_detected!("fp16")
+            && std::arch::is_aarch64_feature_detected!("dotprod");
+        if has_n1 {
+            Self::NeoverseN1
+        } else {
+            Self::Aarch64
+        }
     }
 
     fn as_str(self) -> &'static str {
@@ -43,6 +60,7 @@ impl Baseline {
             Self::X86_64V3 => "x86_64-v3",
             Self::X86_64 => "x86_64",
             Self::NeoverseN1 => "aarch64-n1",
+            Self::Aarch64 => "aarch64",
         }
     }
 }

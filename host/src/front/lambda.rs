@@ -18,9 +18,11 @@ use crate::manifest::Manifest;
 use crate::settings::{Lambda, Variables};
 use crate::telemetry::{Line, Log, Scope, Source};
 use api::{NextEvent, RuntimeApi};
+use futures_util::future::Either;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
+use tokio::sync::watch;
 
 /// What is kept of an event's time to post the answer in: a response of 6 MB over loopback takes some 10 ms.
 const REPORT_RESERVE: Duration = Duration::from_millis(50);
@@ -43,32 +45,43 @@ pub enum Ended {
 
 /// Serves events until the process has to end. Posts an init error if it can't start.
 pub async fn serve(variables: Variables<'_>, log: &Log) -> Ended {
-    let settings = match Lambda::from_environment(variables) {
-        Ok(settings) => settings,
-        Err(error) => {
-            let api = variables("AWS_LAMBDA_RUNTIME_API")
-                .and_then(|api| RuntimeApi::new(&api.to_string_lossy()).ok());
-            return init_failed(api.as_ref(), Failure::from(&error), log).await;
-        }
-    };
-    let api = match RuntimeApi::new(&settings.runtime_api) {
+    let api = match runtime_api(variables) {
         Ok(api) => api,
-        Err(error) => return Ended::Failed(Failure::from(&error)),
+        Err(failure) => return failed(log, failure),
     };
-    match start(&settings, log).await {
-        Ok(host) => poll(&api, host, settings.concurrency).await,
-        Err(failure) => init_failed(Some(&api), failure, log).await,
+    let started = match Lambda::from_environment(variables) {
+        Ok(settings) => start(&settings, log)
+            .await
+            .map(|host| (host, settings.concurrency)),
+        Err(error) => Err(Failure::from(&error)),
+    };
+    match started {
+        Ok((host, concurrency)) => poll(&api, &host, concurrency).await,
+        Err(failure) => init_failed(&api, failure, log).await,
     }
 }
 
-async fn init_failed(api: Option<&RuntimeApi>, failure: Failure, log: &Log) -> Ended {
+fn runtime_api(variables: Variables<'_>) -> Result<RuntimeApi, Failure> {
+    let address = Lambda::runtime_api(variables).map_err(|error| Failure::from(&error))?;
+    RuntimeApi::new(&address).map_err(|error| Failure::from(&error))
+}
+
+fn failed(log: &Log, failure: Failure) -> Ended {
     log.host(failure.code.meaning().level, &failure.to_string());
-    if let Some(api) = api
-        && let Err(error) = api.post_init_error(&failure).await
-    {
+    Ended::Failed(failure)
+}
+
+/// The caller of an init error sees nothing but its document, so the next step goes into the message.
+async fn init_failed(api: &RuntimeApi, mut failure: Failure, log: &Log) -> Ended {
+    let next_step = failure
+        .hint
+        .as_deref()
+        .unwrap_or(failure.code.meaning().remedy);
+    failure.message = format!("{}; hint: {next_step}", failure.message);
+    if let Err(error) = api.post_init_error(&failure).await {
         log.host(Level::Error, &crate::error::chain(&error));
     }
-    Ended::Failed(failure)
+    failed(log, failure)
 }
 
 async fn start(settings: &Lambda, log: &Log) -> Result<Host, Failure> {
@@ -112,7 +125,7 @@ fn is_below(folder: &Path, root: &Path) -> bool {
 fn limits(settings: &Lambda, manifest: Option<&Manifest>) -> Limits {
     let wanted = manifest.map(|manifest| manifest.limits).unwrap_or_default();
     Limits {
-        time: wanted.time.map_or(TIME_MAX, |time| time.0),
+        time: wanted.time.map_or(TIME_MAX, |time| time.0.min(TIME_MAX)),
         memory: wanted.memory.map_or(settings.guest_memory, |memory| {
             memory.min(settings.guest_memory)
         }),
@@ -134,35 +147,57 @@ fn config(settings: &Lambda, manifest: Option<&Manifest>) -> Result<Config, Fail
     Ok(Config::merge(layers))
 }
 
-/// One loop per event that may be handled at once; the first that has to end ends all.
-async fn poll(api: &RuntimeApi, host: Host, concurrency: u32) -> Ended {
-    let cold = AtomicBool::new(true);
-    let loops = (0..concurrency).map(|_| Box::pin(poll_one(api, &host, &cold)));
-    let ended = futures_util::future::select_all(loops).await.0;
-    host.log().flush();
-    ended
+/// One loop per event that may be handled at once. The first that has to end ends all: what is being handled is
+/// answered before, and only loops that wait for an event are cut off.
+async fn poll(api: &RuntimeApi, host: &Host, concurrency: u32) -> Ended {
+    let state = Polling {
+        cold: AtomicBool::new(true),
+        handling: watch::Sender::new(0),
+    };
+    let loops = (0..concurrency).map(|_| Box::pin(poll_one(api, host, &state)));
+    let (ended, _, mut others) = futures_util::future::select_all(loops).await;
+    let mut idle = state.handling.subscribe();
+    while *idle.borrow_and_update() > 0 && !others.is_empty() {
+        let changed = std::pin::pin!(idle.changed());
+        let progress =
+            futures_util::future::select(changed, futures_util::future::select_all(others)).await;
+        match progress {
+            Either::Left((_, remaining)) => others = remaining.into_inner(),
+            Either::Right(((_, _, remaining), _)) => others = remaining,
+        }
+    }
+    match ended {
+        Ended::Failed(failure) => failed(host.log(), failure),
+        Ended::Recycle => Ended::Recycle,
+    }
 }
 
-async fn poll_one(api: &RuntimeApi, host: &Host, cold: &AtomicBool) -> Ended {
+/// What the loops share.
+#[derive(Debug)]
+struct Polling {
+    /// No event has been handled yet.
+    cold: AtomicBool,
+    /// Events that have come and are not answered yet.
+    handling: watch::Sender<usize>,
+}
+
+async fn poll_one(api: &RuntimeApi, host: &Host, state: &Polling) -> Ended {
     loop {
         let next = match api.next().await {
             Ok(next) => next,
             Err(error) => return Ended::Failed(Failure::from(&error)),
         };
-        let outcome = handle(host, &next).await;
-        let posted = match &outcome.result {
-            Ok(response) => api.post_response(&next, response).await,
-            Err(failure) => api.post_error(&next, failure).await,
-        };
-        summarise(host, &next, &outcome, cold.swap(false, Ordering::Relaxed));
-        if let Err(error) = posted {
-            host.log().host(
-                Level::Error,
-                &format!("{}: {}", error.code(), crate::error::chain(&error)),
-            );
-        }
+        state.handling.send_modify(|count| *count += 1);
+        let outcome = answer(api, host, &next).await;
+        summarise(
+            host,
+            &next,
+            &outcome,
+            state.cold.swap(false, Ordering::Relaxed),
+        );
         // Lambda freezes the process once it asks for the next event; what was not written then may never be.
         host.log().flush();
+        state.handling.send_modify(|count| *count -= 1);
         if outcome
             .result
             .is_err_and(|failure| failure.code == Code::HostPanic)
@@ -170,6 +205,23 @@ async fn poll_one(api: &RuntimeApi, host: &Host, cold: &AtomicBool) -> Ended {
             return Ended::Recycle;
         }
     }
+}
+
+/// Handles an event and posts what it came to. A response that the API does not take becomes a failure.
+async fn answer(api: &RuntimeApi, host: &Host, next: &NextEvent) -> Outcome {
+    let mut outcome = handle(host, next).await;
+    if let Ok(response) = &outcome.result {
+        match api.post_response(next, response).await {
+            Ok(()) => return outcome,
+            Err(error) => outcome.result = Err(Failure::from(&error)),
+        }
+    }
+    if let Err(failure) = &outcome.result
+        && let Err(error) = api.post_error(next, failure).await
+    {
+        host.log().host(Level::Error, &crate::error::chain(&error));
+    }
+    outcome
 }
 
 async fn handle(host: &Host, next: &NextEvent) -> Outcome {
@@ -224,14 +276,17 @@ fn summarise(host: &Host, next: &NextEvent, outcome: &Outcome, cold: bool) {
     let (level, message) = match &outcome.result {
         Ok(response) => {
             fields.push(("responseBytes".to_owned(), response.len().to_string()));
-            (Level::Info, "event handled".to_owned())
+            (Level::Info, "event handled")
         }
         Err(failure) => {
             let meaning = failure.code.meaning();
-            fields.push(("blame".to_owned(), format!("\"{}\"", meaning.blame)));
+            let text = |text: &str| serde_json::Value::from(text).to_string();
+            fields.push(("blame".to_owned(), text(&meaning.blame.to_string())));
+            fields.push(("errorType".to_owned(), text(&failure.kind)));
+            fields.push(("errorMessage".to_owned(), text(&failure.message)));
             fields.push((
-                "errorType".to_owned(),
-                serde_json::Value::from(failure.kind.as_str()).to_string(),
+                "stackTrace".to_owned(),
+                serde_json::Value::from(failure.trace.clone()).to_string(),
             ));
             fields.extend(
                 failure
@@ -239,13 +294,13 @@ fn summarise(host: &Host, next: &NextEvent, outcome: &Outcome, cold: bool) {
                     .clone()
                     .map(|details| ("details".to_owned(), details)),
             );
-            (meaning.level, failure.message.clone())
+            (meaning.level, "event failed")
         }
     };
     let scope: Scope = host.guest().scope(&next.request_id);
     host.log().write(&Line {
         level,
-        message: &message,
+        message,
         source: Source::Host,
         scope: Some(&scope),
         fields: &fields,

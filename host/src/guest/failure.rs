@@ -3,7 +3,6 @@
 
 use super::GuestState;
 use crate::bindings::crunchbox::function::types::Failure as GuestFailure;
-use crate::engine::settings::STACK_BYTES_MAX;
 use crate::error::{Code, Failure};
 use crate::event::check_json;
 use crate::interface::invocation::Abort;
@@ -25,17 +24,28 @@ const DETAILS_BYTES_MAX: usize = 64 << 10;
 /// the error has a call stack; after the guest has returned, it is the response that is too much.
 const HOST_CALL_EXHAUSTED: &str = "fuel allocated for hostcalls";
 
+/// The longest line of a trace; a name section may hold names of any length.
+const PLACE_BYTES_MAX: usize = 1 << 10;
+
+/// Frames of one function, innermost first, that tell a recursion from a mistake: half of what a trace holds.
+const RECURSION_FRAMES: usize = 10;
+
 /// Names that belong to a language's machinery, not to the author's code.
-const MACHINERY: [&str; 8] = [
+const MACHINERY: [&str; 10] = [
     "std::",
     "core::",
     "alloc::",
     "crunchbox_sdk::",
+    "wasi_snapshot_preview1::",
     "__rust",
+    "__wasi",
     "rust_panic",
     "rust_begin_unwind",
     "cabi_",
 ];
+
+/// The same, whole names: the C library's ways out.
+const C_LIBRARY: [&str; 4] = ["abort", "exit", "_Exit", "proc_exit"];
 
 /// A failure that the handler returned.
 pub(super) fn returned(failure: GuestFailure) -> Failure {
@@ -59,7 +69,7 @@ pub(super) fn returned(failure: GuestFailure) -> Failure {
             .trace
             .into_iter()
             .take(TRACE_LINES_MAX)
-            .map(|line| cut(line, 1 << 10))
+            .map(|line| cut(line, PLACE_BYTES_MAX))
             .collect(),
         details: failure
             .details
@@ -87,19 +97,19 @@ pub(super) fn trapped(error: &wasmtime::Error, state: &GuestState, allowed: Dura
         return panicked(abort, trace);
     } else if trap == Some(&Trap::Interrupt) {
         timed_out(allowed)
-    } else if let Some(wanted) = state.limiter.refused() {
-        memory(wanted, state.limiter.limit())
-    } else if trap == Some(&Trap::StackOverflow) {
-        let size = Bytes(u64::try_from(STACK_BYTES_MAX).unwrap_or(u64::MAX));
+    } else if trap == Some(&Trap::StackOverflow) || exhausted_its_own_stack(error) {
         Failure::new(
             Code::StackLimit,
-            format!("the call stack grew beyond {size}"),
+            "the call stack grew beyond its limit, in a recursion",
         )
     } else if let Some(I32Exit(status)) = error.downcast_ref::<I32Exit>() {
+        let how = if *status == 0 { "success" } else { "an error" };
         Failure::new(
             Code::GuestExit,
-            format!("the guest called exit({status}) instead of returning"),
+            format!("the guest ended its process, as {how}, instead of returning"),
         )
+    } else if let Some(wanted) = state.limiter.refused() {
+        memory(wanted, state.limiter.limit())
     } else if trace.is_empty() && root_cause(error).contains(HOST_CALL_EXHAUSTED) {
         let message = format!(
             "the response or failure has more than {} bytes",
@@ -115,9 +125,41 @@ pub(super) fn trapped(error: &wasmtime::Error, state: &GuestState, allowed: Dura
     Failure { trace, ..failure }
 }
 
+/// An instance that could not be made: by a trap in its start code, for want of memory within the limit, or because
+/// this machine has no more to give.
+pub(super) fn no_instance(
+    error: &wasmtime::Error,
+    state: &GuestState,
+    allowed: Duration,
+) -> Failure {
+    if error.is::<Trap>() || error.is::<Abort>() || state.limiter.refused().is_some() {
+        return trapped(error, state, allowed);
+    }
+    Failure::new(
+        Code::HostSetup,
+        format!("no instance could be made: {}", root_cause(error)),
+    )
+}
+
+/// Compiled languages keep a stack of their own in their memory, at its low end: a recursion leaves the memory below
+/// zero before the engine's stack is full.
+fn exhausted_its_own_stack(error: &wasmtime::Error) -> bool {
+    let out_of_bounds = error.downcast_ref::<Trap>() == Some(&Trap::MemoryOutOfBounds);
+    let frames = error
+        .downcast_ref::<WasmBacktrace>()
+        .map(WasmBacktrace::frames)
+        .unwrap_or_default();
+    let innermost = frames.first().map(FrameInfo::func_index);
+    let repeated = frames
+        .iter()
+        .take_while(|frame| Some(frame.func_index()) == innermost)
+        .count();
+    out_of_bounds && repeated >= RECURSION_FRAMES
+}
+
 fn panicked(abort: &Abort, mut trace: Vec<String>) -> Failure {
     if let Some(place) = &abort.place {
-        trace.insert(0, cut(place.clone(), 1 << 10));
+        trace.insert(0, cut(place.clone(), PLACE_BYTES_MAX));
     }
     Failure {
         trace,
@@ -130,12 +172,12 @@ fn panicked(abort: &Abort, mut trace: Vec<String>) -> Failure {
 
 fn memory(wanted: usize, limit: usize) -> Failure {
     let bytes = |count: usize| Bytes(u64::try_from(count).unwrap_or(u64::MAX));
-    let message = format!(
-        "asked for {} in all, limits.memory is {}",
-        bytes(wanted),
-        bytes(limit)
-    );
-    Failure::new(Code::MemoryLimit, message)
+    let (wanted, over) = (bytes(wanted), bytes(wanted.saturating_sub(limit)));
+    let limit = bytes(limit);
+    Failure::new(
+        Code::MemoryLimit,
+        format!("asked for {wanted} in all, {over} more than limits.memory, {limit}"),
+    )
 }
 
 fn root_cause(error: &wasmtime::Error) -> String {
@@ -156,10 +198,8 @@ fn places(backtrace: &WasmBacktrace) -> Vec<String> {
 /// are inlined, so a frame can hold several; the whole frame's name has its module path, an inlined one's has not.
 fn place(frame: &FrameInfo) -> Option<String> {
     let name = format!("{:#}", rustc_demangle::demangle(frame.func_name()?));
-    if MACHINERY
-        .iter()
-        .any(|prefix| name.trim_start_matches('<').starts_with(prefix))
-    {
+    let plain = name.trim_start_matches('<');
+    if MACHINERY.iter().any(|prefix| plain.starts_with(prefix)) || C_LIBRARY.contains(&plain) {
         return None;
     }
     let lines = frame.symbols().iter().rev().enumerate().rev();
@@ -169,8 +209,8 @@ fn place(frame: &FrameInfo) -> Option<String> {
         (!file.starts_with('/')).then_some((inlined.unwrap_or(&name), file, symbol.line()?))
     });
     Some(match own.next() {
-        Some((name, file, line)) => format!("{name} ({file}:{line})"),
-        None => name,
+        Some((name, file, line)) => cut(format!("{name} ({file}:{line})"), PLACE_BYTES_MAX),
+        None => cut(name, PLACE_BYTES_MAX),
     })
 }
 

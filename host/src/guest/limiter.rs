@@ -6,17 +6,26 @@ use wasmtime::ResourceLimiter;
 /// What one table element takes of the host.
 const TABLE_ELEMENT_BYTES: usize = size_of::<usize>();
 
-/// More instances, memories or tables than any toolchain makes; each costs the host some memory.
-const INSTANCES_MAX: usize = 1_000;
-const MEMORIES_MAX: usize = 100;
-const TABLES_MAX: usize = 1_000;
+/// More instances, memories or tables than any toolchain makes. Each costs the host memory that the guest's limit does
+/// not count, up to megabytes for an instance with a million globals.
+const INSTANCES_MAX: usize = 64;
+const MEMORIES_MAX: usize = 64;
+const TABLES_MAX: usize = 64;
 
 #[derive(Debug)]
 pub(crate) struct MemoryLimiter {
     limit: usize,
     held: usize,
     peak: usize,
+    before: Held,
     refused: Option<usize>,
+}
+
+/// What was held before the last growth, to go back to if it comes to nothing.
+#[derive(Debug, Clone, Copy, Default)]
+struct Held {
+    bytes: usize,
+    peak: usize,
 }
 
 impl MemoryLimiter {
@@ -25,6 +34,7 @@ impl MemoryLimiter {
             limit,
             held: 0,
             peak: 0,
+            before: Held::default(),
             refused: None,
         }
     }
@@ -49,13 +59,35 @@ impl MemoryLimiter {
             self.refused = Some(wanted);
             return false;
         }
+        self.before = Held {
+            bytes: self.held,
+            peak: self.peak,
+        };
         self.held = wanted;
         self.peak = self.peak.max(wanted);
         true
     }
 }
 
+impl MemoryLimiter {
+    /// The last growth was allowed here and failed all the same, at the memory's own maximum for instance.
+    fn undo(&mut self) {
+        self.held = self.before.bytes;
+        self.peak = self.before.peak;
+    }
+}
+
 impl ResourceLimiter for MemoryLimiter {
+    fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        self.undo();
+        Ok(())
+    }
+
+    fn table_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        self.undo();
+        Ok(())
+    }
+
     fn memory_growing(
         &mut self,
         current: usize,
@@ -103,5 +135,17 @@ mod tests {
         assert!(limiter.table_growing(0, 10, None).unwrap());
         assert!(!limiter.memory_growing(600, 700, None).unwrap());
         assert_eq!((limiter.peak(), limiter.refused()), (980, Some(1080)));
+    }
+
+    #[test]
+    fn a_growth_that_comes_to_nothing_is_given_back() {
+        let mut limiter = MemoryLimiter::new(1000);
+        assert!(limiter.memory_growing(0, 600, None).unwrap());
+        assert!(limiter.memory_growing(600, 900, None).unwrap());
+        limiter
+            .memory_grow_failed(wasmtime::Error::msg("full"))
+            .unwrap();
+        assert_eq!(limiter.peak(), 600);
+        assert!(limiter.memory_growing(600, 1000, None).unwrap());
     }
 }

@@ -64,9 +64,21 @@ impl Line<'_> {
     pub(super) fn render(&self, format: Format) -> String {
         match format {
             Format::Json => self.to_json(),
-            Format::Text => self.to_text(self.level.as_str()),
+            Format::Text => self.to_text(&self.head()),
+            Format::Plain => self.to_text(&format!("{:>7}", self.level.as_str())),
             Format::Colour => self.to_text(&coloured(self.level)),
         }
+    }
+
+    /// What the host alone says of a line, so that no guest's line can pass for another's or for the host's.
+    fn head(self) -> String {
+        let time = jiff::Timestamp::now();
+        let request = self.scope.map_or("-", |scope| scope.request_id.as_str());
+        format!(
+            "{time:.3} {} {request} {}:",
+            self.level.as_str(),
+            self.source.as_str()
+        )
     }
 
     fn to_json(self) -> String {
@@ -85,8 +97,8 @@ impl Line<'_> {
         serde_json::to_string(&document).expect("strings and checked JSON have a text")
     }
 
-    fn to_text(self, level: &str) -> String {
-        let mut text = format!("{level:>7} {}", printable(self.message));
+    fn to_text(self, head: &str) -> String {
+        let mut text = format!("{head} {}", printable(self.message));
         for (name, value) in self.fields {
             let _ = write!(text, "  {}={}", printable(name), printable(value));
         }
@@ -233,7 +245,13 @@ mod tests {
 
     #[test]
     fn text_for_a_terminal_spells_out_control_characters() {
-        let text = line("red \x1b[31m\nnext", &[], &scope()).render(Format::Text);
+        let text = line("red \x1b[31m\nnext", &[], &scope()).render(Format::Plain);
         assert_eq!(text, "   WARN red \\u{1b}[31m\n        next");
+    }
+
+    #[test]
+    fn text_for_an_operator_tells_whose_line_it_is() {
+        let text = line("event handled", &[], &scope()).render(Format::Text);
+        assert!(text.ends_with(" WARN r-1 guest: event handled"), "{text}");
     }
 }
