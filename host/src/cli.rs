@@ -30,25 +30,19 @@ struct Arguments {
     command: Command,
 }
 
-const FIRST_STEPS: &str = "First steps:
-  crunchbox run --setup guest/examples/crunch -e guest/examples/crunch/events/two-stations.json
-  crunchbox event sns '{\"station\":\"oslo\",\"metric\":\"temp\",\"value\":21.4}' | crunchbox run guest/examples/crunch -e -
-  crunchbox check target/wasm32-wasip2/release/crunch.wasm";
+const FIRST_STEPS: &str = "First steps, in a folder with a project:
+  crunchbox build --setup
+  crunchbox event sns '{\"station\":\"oslo\",\"metric\":\"temp\",\"value\":21.4}' > event.json
+  crunchbox run . -e event.json";
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run a component, or a project that is built first, on one event or many.
     Run(run::Run),
-    /// Build a project into a component.
     Build(build::Build),
-    /// Say what a component is, what it imports, and whether this host can run it.
     Check(check::Check),
-    /// Compile a component ahead of time for hosts without a compiler.
     #[cfg(feature = "compile")]
     Precompile(precompile::Precompile),
-    /// Make sample events.
     Event(event::Event),
-    /// Explain a failure's code, or list all of them.
     Explain(explain::Explain),
     /// Print completions for a shell.
     Completions {

@@ -66,6 +66,11 @@ impl Host {
         Arc::clone(&self.guest)
     }
 
+    /// Whether guests that fit it run from a pool of places.
+    pub fn has_pool(&self) -> bool {
+        self.engines.has_pool()
+    }
+
     /// Where lines go.
     pub fn log(&self) -> &Log {
         &self.log

@@ -22,6 +22,9 @@ const CONCURRENCY_MAX: u32 = 1_600;
 /// The least that is left for a guest, whatever the function's memory: below it no handler starts.
 const GUEST_MEMORY_MIN: Bytes = Bytes::mebi(16);
 
+/// The variable that holds the environment layer of the configuration.
+pub const CONFIG: &str = "CRUNCHBOX_CONFIG";
+
 /// Reads one variable; `std::env::var_os` outside of tests.
 pub type Variables<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
@@ -135,7 +138,7 @@ impl Lambda {
         Ok(Self {
             function: required("AWS_LAMBDA_FUNCTION_NAME", "the function's name")?,
             component,
-            config: text(variables, "CRUNCHBOX_CONFIG")?,
+            config: environment_config(variables)?,
             guest_memory: guest_memory(u64::from(memory), u64::from(concurrency)),
             concurrency,
             task_root,
@@ -209,6 +212,14 @@ fn number(
         })
     };
     text(variables, name)?.map(parse).transpose()
+}
+
+/// The environment layer of the configuration, JSON text.
+///
+/// # Errors
+/// [`SettingError::Invalid`] when it is not UTF-8.
+pub fn environment_config(variables: Variables<'_>) -> Result<Option<String>, SettingError> {
+    text(variables, CONFIG)
 }
 
 /// The private cache of this user: `XDG_CACHE_HOME`, else `~/.cache`, and `crunchbox` in it.

@@ -44,13 +44,19 @@ pub enum BuildError {
         /// The folder.
         folder: PathBuf,
     },
-    /// The tools are not there.
-    #[error("{what} is not installed")]
-    ToolMissing {
-        /// What is missing.
-        what: &'static str,
-        /// The command that installs it.
+    /// The target is not there.
+    #[error("the Rust target wasm32-wasip2 is not installed")]
+    TargetMissing {
+        /// The commands that install it, whichever works here.
         install: String,
+    },
+    /// There is no Rust at all, or it does not work in this folder.
+    #[error("`rustc` does not run in `{folder}`: {problem}")]
+    RustMissing {
+        /// The project's folder.
+        folder: PathBuf,
+        /// The tool's or the system's words.
+        problem: String,
     },
     /// Set-up was tried and failed.
     #[error("set-up failed: {0}")]
@@ -78,20 +84,28 @@ impl Fault for BuildError {
     fn code(&self) -> Code {
         match self {
             Self::Unknown { .. } => Code::ManifestInvalid,
-            Self::ToolMissing { .. } | Self::Setup(_) | Self::Tool { .. } => Code::ToolchainMissing,
+            Self::TargetMissing { .. }
+            | Self::RustMissing { .. }
+            | Self::Setup(_)
+            | Self::Tool { .. } => Code::ToolchainMissing,
             Self::Failed { .. } | Self::NoComponent(_) => Code::BuildFailed,
         }
     }
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::ToolMissing { install, .. } => Some(format!(
-                "run `{install}`, or repeat with --setup to have it run for you"
+            Self::TargetMissing { install } => Some(format!(
+                "run {install}; or repeat with --setup to have it run for you"
             )),
-            Self::NoComponent(_) => {
-                Some("a library needs `crate-type = [\"cdylib\"]` in its Cargo.toml".to_owned())
-            }
-            Self::Unknown { .. } | Self::Setup(_) | Self::Tool { .. } | Self::Failed { .. } => None,
+            Self::RustMissing { .. } => Some(
+                "install Rust from https://rustup.rs, or correct the project's rust-toolchain.toml"
+                    .to_owned(),
+            ),
+            Self::Unknown { .. }
+            | Self::Setup(_)
+            | Self::Tool { .. }
+            | Self::Failed { .. }
+            | Self::NoComponent(_) => None,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::check::describe;
 use super::printer::{self, Printer};
-use super::start::{CompileArguments, report_build, resolve, setup_wanted};
+use super::start::{ArtifactArguments, report_build, resolve, setup_wanted};
 use crate::error::{Code, Failure};
 use crate::settings::Variables;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ pub(super) struct Build {
     #[arg(long)]
     pub(super) json: bool,
     #[command(flatten)]
-    compile: CompileArguments,
+    artifacts: ArtifactArguments,
 }
 
 impl Build {
@@ -38,7 +38,7 @@ impl Build {
         }
         let target = resolve(&self.folder, setup_wanted(self.setup), variables)?;
         report_build(printer, &target);
-        let description = describe(&target.component, self.compile.artifacts(variables)?)?;
+        let description = describe(&target.component, self.artifacts.artifacts(variables)?)?;
         printer.text(|| description.text());
         printer.json(|| description.json());
         description.refusal().map_or(Ok(()), Err)?;

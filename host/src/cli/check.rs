@@ -1,13 +1,14 @@
 //! `crunchbox check`: what a component is, and what it would need.
 
 use super::printer::{self};
-use super::start::{CompileArguments, resolve};
+use super::start::{ArtifactArguments, resolve};
 use crate::component::{Component, Digest};
 use crate::engine::{Artifacts, Engines};
 use crate::error::Failure;
-use crate::guest::{Guest, HANDLER, Identity, Limits, Parts, Shape};
+use crate::guest::{Guest, HANDLER, Identity, Limits, Parts, Shape, is_offered};
 use crate::quantity::Bytes;
 use crate::settings::Variables;
+use crate::telemetry::printable;
 use crate::toolchain::Setup;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -22,13 +23,13 @@ pub(super) struct Check {
     #[arg(long)]
     pub(super) json: bool,
     #[command(flatten)]
-    compile: CompileArguments,
+    artifacts: ArtifactArguments,
 }
 
 impl Check {
     pub(super) fn execute(&self, variables: Variables<'_>) -> Result<(), Failure> {
         let target = resolve(&self.path, Setup::Tell, variables)?;
-        let description = describe(&target.component, self.compile.artifacts(variables)?)?;
+        let description = describe(&target.component, self.artifacts.artifacts(variables)?)?;
         let text = if self.json {
             description.json().to_string()
         } else {
@@ -79,18 +80,33 @@ pub(super) fn describe(path: &Path, artifacts: Artifacts) -> Result<Description,
     })
 }
 
-/// What an import gives a guest.
+/// What an import gives a guest of this host.
 fn meaning(import: &str) -> &'static str {
-    let package = import.split(['/', '@']).next().unwrap_or_default();
-    match package {
-        "crunchbox:function" => "offered",
-        "wasi:clocks" | "wasi:random" | "wasi:io" => "offered",
-        "wasi:cli" => "offered; no arguments or variables, output becomes log lines",
-        "wasi:filesystem" => "offered; no files",
-        "wasi:sockets" => "offered; no network",
-        "wasi:http" => "not offered; needs a grant that this version does not have",
-        _ => "not offered",
+    if !is_offered(import) {
+        return match import.split(['/', '@']).next().unwrap_or_default() {
+            "wasi:http" => "not offered; would need an `http` grant",
+            _ => "not offered",
+        };
     }
+    let interface = import.split('@').next().unwrap_or_default();
+    match interface {
+        "wasi:cli/stdout" | "wasi:cli/stderr" => "becomes log lines",
+        "wasi:cli/exit" => "ends the event as a failure",
+        "wasi:cli/stdin" | "wasi:cli/environment" => "empty",
+        _ if interface.starts_with("wasi:cli/") => "no terminal",
+        _ if interface.starts_with("wasi:filesystem/") => {
+            "no files; some would need a `scratch` grant"
+        }
+        _ if interface.starts_with("wasi:sockets/") => "no network; some would need a `tcp` grant",
+        _ => "works",
+    }
+}
+
+/// The grants without which an import is refused or comes to nothing.
+fn grant(import: &str) -> Option<&'static str> {
+    ["http", "scratch", "tcp"]
+        .into_iter()
+        .find(|grant| meaning(import).contains(&format!("`{grant}`")))
 }
 
 impl Description {
@@ -107,18 +123,41 @@ impl Description {
         }
     }
 
+    /// What it could use if it were granted; this version grants nothing.
+    fn grants(&self) -> Vec<&'static str> {
+        let mut grants: Vec<_> = self
+            .shape
+            .imports
+            .iter()
+            .filter_map(|import| grant(import))
+            .collect();
+        grants.sort_unstable();
+        grants.dedup();
+        grants
+    }
+
     pub(super) fn text(&self) -> String {
         let mut text = format!(
-            "    Component {}\n    Size      {} ({} compiled)\n    Shape     {}",
+            "    Component {}\n    Size      {} ({} compiled)\n    Shape     {}\n    Instances {}\n    Grants    {}",
             self.digest,
             Bytes(self.bytes),
             Bytes(self.artifact_bytes),
-            self.kind()
+            self.kind(),
+            if self.shape.fits_pool {
+                "from the pool"
+            } else {
+                "on demand; too large for the pool"
+            },
+            match self.grants().as_slice() {
+                [] => "would use none".to_owned(),
+                grants => format!("would use {}; this version grants none", grants.join(", ")),
+            }
         );
         for (index, import) in self.shape.imports.iter().enumerate() {
             let label = if index == 0 { "Imports" } else { "" };
             text.push_str(&format!(
-                "\n    {label:<9} {import:<45} {}",
+                "\n    {label:<9} {:<45} {}",
+                printable(import),
                 meaning(import)
             ));
         }
@@ -134,7 +173,10 @@ impl Description {
             "shape": self.kind(),
             "imports": self.shape.imports.iter().map(|name| json!({"name": name, "gives": meaning(name)})).collect::<Vec<_>>(),
             "exports": self.shape.exports,
+            "grants": self.grants(),
+            "fitsPool": self.shape.fits_pool,
             "runs": self.refusal.is_none(),
+            "refusal": self.refusal.as_ref().map(super::report::failure_json),
         })
     }
 }

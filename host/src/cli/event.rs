@@ -2,6 +2,7 @@
 
 use super::printer;
 use crate::error::{Code, Failure};
+use crate::event::EVENT_BYTES_MAX;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 use std::io::{IsTerminal, Read};
@@ -40,12 +41,15 @@ fn topic_name(text: &str) -> Result<String, String> {
     if !text.is_empty() && text.len() <= 256 && text.chars().all(allowed) {
         Ok(text.to_owned())
     } else {
-        Err("expected 1 to 256 letters, digits, `-` and `_`".to_owned())
+        Err("expected 1 to 256 letters, digits, `-`, `_` and `.`".to_owned())
     }
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
+    let (name, value) = text
+        .split_once('=')
+        .filter(|(name, _)| !name.is_empty())
+        .ok_or("expected NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
 }
 
@@ -110,14 +114,19 @@ fn stdin_message() -> Result<String, Failure> {
             "expected a message as argument or on standard input, got neither".to_owned(),
         ));
     }
+    let most = u64::try_from(EVENT_BYTES_MAX).unwrap_or(u64::MAX);
     let mut text = String::new();
     std::io::stdin()
-        .take(u64::try_from(crate::event::EVENT_BYTES_MAX).unwrap_or(u64::MAX))
+        .take(most + 1)
         .read_to_string(&mut text)
         .map_err(|error| {
             unreadable(format!(
                 "cannot read the message from standard input: {error}"
             ))
         })?;
+    if text.len() > EVENT_BYTES_MAX {
+        let message = format!("the message has more than {EVENT_BYTES_MAX} bytes");
+        return Err(Failure::new(Code::EventTooLarge, message));
+    }
     Ok(text.strip_suffix('\n').map(str::to_owned).unwrap_or(text))
 }

@@ -38,7 +38,14 @@ impl Precompile {
             .map_err(|error| Failure::from(&error))?;
         let statement = Statement::new(component.digest(), EngineKey::new(baseline), &code);
         let beside = self.component.parent().unwrap_or_else(|| Path::new("."));
-        let folder = TrustedFolder::deployed(self.output.as_deref().unwrap_or(beside));
+        let output = self.output.as_deref().unwrap_or(beside);
+        std::fs::create_dir_all(output).map_err(|error| {
+            Failure::new(
+                Code::OutputFailed,
+                format!("cannot make `{}`: {error}", output.display()),
+            )
+        })?;
+        let folder = TrustedFolder::deployed(output);
         folder
             .keep(&code, &statement)
             .map_err(|error| Failure::new(Code::OutputFailed, crate::error::chain(&error)))?;

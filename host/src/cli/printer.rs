@@ -80,7 +80,7 @@ impl Printer {
         let exit = match outcome {
             Ok(exit) => exit,
             Err(failure) => {
-                self.text(|| super::report::failure_text(self, &failure));
+                self.text(|| super::report::failure_text(self, "", &failure));
                 self.json(|| super::report::failure_json(&failure));
                 failure.code.meaning().exit
             }

@@ -13,88 +13,101 @@ use std::time::Duration;
 const LAMBDA_MIN_MB: u64 = 128;
 const LAMBDA_STEP_MB: u64 = 64;
 
-/// What was true before the first event.
-#[derive(Debug, Clone)]
-pub(super) struct Session {
-    /// Where config layers came from, weak to strong.
-    pub(super) config: Vec<String>,
-    /// Loading and linking.
-    pub(super) load: Duration,
-}
+/// The most places of a trace that are shown; JSON has all of them.
+const PLACES_SHOWN: usize = 10;
 
-pub(super) fn outcome_text(
-    printer: &Printer,
-    session: &Session,
-    event: &str,
-    outcome: &Outcome,
-) -> String {
+pub(super) fn outcome_text(printer: &Printer, event: &str, outcome: &Outcome) -> String {
     let usage = &outcome.usage;
-    let time = format!(
-        "load {} · instantiate {} · call {}",
-        Time(session.load),
-        Time(usage.instantiate),
-        Time(usage.call)
-    );
-    let head = match &outcome.result {
-        Ok(response) => {
-            let size = Bytes(u64::try_from(response.len()).unwrap_or(u64::MAX));
-            let took = Time(usage.instantiate + usage.call);
-            format!(
-                "  {} {event}: {size} in {took}   {time}   {}",
-                printer.mark("✓", true),
-                memory(usage)
-            )
-        }
-        Err(failure) if usage.memory_limit == 0 => return failure_text(printer, failure),
+    match &outcome.result {
+        Ok(response) => format!(
+            "  {} {event}: {} in {}   {}   {} → Lambda {} MB is enough",
+            printer.mark("✓", true),
+            Bytes(u64::try_from(response.len()).unwrap_or(u64::MAX)),
+            Time(usage.instantiate + usage.call),
+            split(usage),
+            memory(usage),
+            lambda_mb(usage.memory_peak)
+        ),
         Err(failure) => {
-            format!(
-                "{}\n    {event}: {time}   {}",
-                failure_text(printer, failure),
-                memory(usage)
-            )
+            let reason = failure_text(printer, event, failure);
+            if usage.memory_limit == 0 {
+                return reason;
+            }
+            format!("{reason}\n    {}   {}", split(usage), memory(usage))
         }
-    };
-    match session.config.as_slice() {
-        [] => head,
-        layers => format!("{head}\n    config {}", layers.join(" < ")),
     }
 }
 
-pub(super) fn outcome_json(session: &Session, event: &str, outcome: &Outcome) -> Value {
+fn split(usage: &Usage) -> String {
+    format!(
+        "instantiate {} · call {}",
+        Time(usage.instantiate),
+        Time(usage.call)
+    )
+}
+
+fn memory(usage: &Usage) -> String {
+    let bytes = |count: usize| Bytes(u64::try_from(count).unwrap_or(u64::MAX));
+    format!(
+        "memory {} of {}",
+        bytes(usage.memory_peak),
+        bytes(usage.memory_limit)
+    )
+}
+
+pub(super) fn outcome_json(event: &str, outcome: &Outcome) -> Value {
     let usage = &outcome.usage;
-    let ms = |time: Duration| time.as_secs_f64() * 1e3;
     let mut report = json!({
         "type": "report",
         "event": event,
         "outcome": outcome.code(),
-        "ms": {"load": ms(session.load), "instantiate": ms(usage.instantiate), "call": ms(usage.call)},
-        "memory": {"peakBytes": usage.memory_peak, "limitBytes": usage.memory_limit, "lambdaMB": lambda_mb(usage.memory_peak)},
+        "ms": {"instantiate": ms(usage.instantiate), "call": ms(usage.call)},
+        "memory": {"peakBytes": usage.memory_peak, "limitBytes": usage.memory_limit},
         "log": {"lines": usage.log_lines, "cut": usage.log_cut},
-        "config": session.config,
     });
     match &outcome.result {
-        Ok(response) => report["responseBytes"] = response.len().into(),
+        Ok(response) => {
+            report["responseBytes"] = response.len().into();
+            report["memory"]["lambdaMB"] = lambda_mb(usage.memory_peak).into();
+        }
         Err(failure) => report["failure"] = failure_json(failure),
     }
     report
 }
 
-pub(super) fn failure_text(printer: &Printer, failure: &Failure) -> String {
+/// Milliseconds, to the microsecond.
+pub(super) fn ms(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
+}
+
+/// The reason of a failure, after what failed: an event, or nothing for the command itself.
+pub(super) fn failure_text(printer: &Printer, what: &str, failure: &Failure) -> String {
     let meaning = failure.code.meaning();
+    let what = if what.is_empty() {
+        String::new()
+    } else {
+        format!("{what}: ")
+    };
     let own_kind = if failure.kind == meaning.name {
         String::new()
     } else {
         format!(" {}", failure.kind)
     };
     let mut text = format!(
-        "  {} {}{own_kind} ({}): {}",
+        "  {} {what}{}{own_kind} ({}): {}",
         printer.mark("✗", false),
         meaning.name,
         meaning.blame,
         printable(&failure.message)
     );
-    for place in failure.trace.iter().take(10) {
+    for place in failure.trace.iter().take(PLACES_SHOWN) {
         text.push_str(&format!("\n      at {}", printable(place)));
+    }
+    if failure.trace.len() > PLACES_SHOWN {
+        text.push_str(&format!(
+            "\n      … {} more",
+            failure.trace.len() - PLACES_SHOWN
+        ));
     }
     if let Some(details) = &failure.details {
         text.push_str(&format!("\n    details: {}", printable(details)));
@@ -110,25 +123,17 @@ pub(super) fn failure_text(printer: &Printer, failure: &Failure) -> String {
 pub(super) fn failure_json(failure: &Failure) -> Value {
     let meaning = failure.code.meaning();
     json!({
+        "type": "failure",
         "code": meaning.name,
         "errorType": failure.kind,
         "blame": meaning.blame.to_string(),
         "message": failure.message,
         "stackTrace": failure.trace,
-        "details": failure.details.as_deref().and_then(|details| serde_json::from_str::<Value>(details).ok()),
+        // As text: a parser in between would lose digits.
+        "details": failure.details,
         "hint": failure.hint.as_deref().unwrap_or(meaning.remedy),
         "exit": meaning.exit,
     })
-}
-
-fn memory(usage: &Usage) -> String {
-    let bytes = |count: usize| Bytes(u64::try_from(count).unwrap_or(u64::MAX));
-    format!(
-        "memory {} of {} → Lambda {} MB is enough",
-        bytes(usage.memory_peak),
-        bytes(usage.memory_limit),
-        lambda_mb(usage.memory_peak)
-    )
 }
 
 /// The least Lambda memory size that holds the host and a quarter more than this peak.
@@ -141,37 +146,47 @@ fn lambda_mb(peak: usize) -> u64 {
         .max(LAMBDA_MIN_MB)
 }
 
-/// What many events came to.
+/// What many events came to. Times and memory are of those that were handled well.
 #[derive(Debug, Default)]
 pub(super) struct Summary {
-    calls: Vec<Duration>,
+    times: Vec<Duration>,
     failed: usize,
     peak: usize,
 }
 
 impl Summary {
     pub(super) fn add(&mut self, outcome: &Outcome) {
-        self.failed += usize::from(outcome.result.is_err());
+        if outcome.result.is_err() {
+            self.failed += 1;
+            return;
+        }
         self.peak = self.peak.max(outcome.usage.memory_peak);
-        self.calls
+        self.times
             .push(outcome.usage.instantiate + outcome.usage.call);
     }
 
     fn rank(&self, percent: usize) -> Duration {
-        let mut sorted = self.calls.clone();
+        let mut sorted = self.times.clone();
         sorted.sort();
+        let last = sorted.len().saturating_sub(1);
         sorted
-            .get((sorted.len().saturating_sub(1)) * percent / 100)
+            .get(last * percent / 100)
             .copied()
             .unwrap_or_default()
     }
 
     pub(super) fn text(&self) -> String {
+        let ok = self.times.len();
+        let head = format!(
+            "    {} events: {ok} ok, {} failed",
+            ok + self.failed,
+            self.failed
+        );
+        if ok == 0 {
+            return head;
+        }
         format!(
-            "    {} events: {} ok, {} failed   p50 {} · p90 {} · max {}   memory at most {} → Lambda {} MB is enough",
-            self.calls.len(),
-            self.calls.len() - self.failed,
-            self.failed,
+            "{head}   p50 {} · p90 {} · max {}   memory at most {} → Lambda {} MB is enough",
             Time(self.rank(50)),
             Time(self.rank(90)),
             Time(self.rank(100)),
@@ -181,14 +196,17 @@ impl Summary {
     }
 
     pub(super) fn json(&self) -> Value {
-        let ms = |percent| self.rank(percent).as_secs_f64() * 1e3;
-        json!({
+        let mut summary = json!({
             "type": "summary",
-            "events": self.calls.len(),
+            "events": self.times.len() + self.failed,
             "failed": self.failed,
-            "ms": {"p50": ms(50), "p90": ms(90), "max": ms(100)},
-            "memory": {"peakBytes": self.peak, "lambdaMB": lambda_mb(self.peak)},
-        })
+        });
+        if !self.times.is_empty() {
+            let rank = |percent| ms(self.rank(percent));
+            summary["ms"] = json!({"p50": rank(50), "p90": rank(90), "max": rank(100)});
+            summary["memory"] = json!({"peakBytes": self.peak, "lambdaMB": lambda_mb(self.peak)});
+        }
+        summary
     }
 }
 

@@ -1,17 +1,18 @@
 //! `crunchbox run`: a component, or a project that is built first, on one event or many.
 
 use super::printer::{self, Printer};
-use super::report::{self, Session, Summary};
-use super::start::{CompileArguments, Target, report_build, resolve, setup_wanted};
-use crate::config::{self, Config};
+use super::report::{self, Summary};
+use super::start::{ArtifactArguments, Target, report_build, resolve, setup_wanted};
+use crate::config::{self, Config, Layer};
 use crate::engine::Origin;
 use crate::error::Failure;
 use crate::event::{Outcome, RESPONSE_BYTES_MAX};
 use crate::front::local::{self, EventSource};
 use crate::function::{Function, Ready, Surroundings};
 use crate::guest::Limits;
+use crate::manifest::Manifest;
 use crate::quantity::{Bytes, Time};
-use crate::settings::Variables;
+use crate::settings::{self, Variables};
 use serde_json::json;
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -21,20 +22,16 @@ use std::path::PathBuf;
 /// The response goes to standard output byte for byte (a line break follows on a terminal, and between several events);
 /// logs and reports go to standard error.
 #[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("an event").args(["events", "data"]).required(true))]
 pub(super) struct Run {
     /// A component (.wasm), or the folder of a project.
     #[arg(value_name = "COMPONENT|DIR")]
     path: PathBuf,
     /// A file with the event, a folder of .json files, or `-` for standard input; may be repeated.
-    #[arg(
-        short,
-        long = "event",
-        value_name = "PATH",
-        required_unless_present = "data"
-    )]
+    #[arg(short, long = "event", value_name = "PATH")]
     events: Vec<PathBuf>,
     /// The event itself.
-    #[arg(long, value_name = "JSON", conflicts_with = "events")]
+    #[arg(long, value_name = "JSON")]
     data: Option<String>,
     /// Sets a config value, such as `db.host=localhost`; it takes the type of the one it replaces.
     #[arg(long, value_name = "KEY=VALUE")]
@@ -55,7 +52,7 @@ pub(super) struct Run {
     #[arg(long)]
     pub(super) json: bool,
     #[command(flatten)]
-    compile: CompileArguments,
+    artifacts: ArtifactArguments,
 }
 
 impl Run {
@@ -67,7 +64,7 @@ impl Run {
         let sources = self.sources()?;
         let target = resolve(&self.path, setup_wanted(self.setup), variables)?;
         report_build(printer, &target);
-        let config = self.config(&target)?;
+        let config = self.config(&target, variables)?;
         let origins = config.origins().to_vec();
         let function = Function {
             name: target.name(),
@@ -75,18 +72,14 @@ impl Run {
             config,
         };
         let surroundings = Surroundings {
-            artifacts: self.compile.artifacts(variables)?,
+            artifacts: self.artifacts.artifacts(variables)?,
             log: printer.log().clone(),
             concurrency: 1,
         };
         super::block_on(async {
             let ready = function.start(&target.component, surroundings).await?;
-            report_start(printer, &ready);
-            let session = Session {
-                config: origins,
-                load: ready.load,
-            };
-            handle_all(printer, &ready, &session, &sources).await
+            report_start(printer, &ready, &origins);
+            handle_all(printer, &ready, &sources).await
         })?
     }
 
@@ -101,15 +94,19 @@ impl Run {
         Ok(sources)
     }
 
-    fn config(&self, target: &Target) -> Result<Config, Failure> {
-        let base = target
-            .manifest
-            .as_ref()
-            .map(|manifest| manifest.layers())
-            .transpose();
+    /// The layers, weak to strong: the project's base, the environment, `--config`, `--set`.
+    fn config(&self, target: &Target, variables: Variables<'_>) -> Result<Config, Failure> {
+        let base = target.manifest.as_ref().map(Manifest::layers).transpose();
         let mut layers = base
             .map_err(|error| Failure::from(&error))?
             .unwrap_or_default();
+        let text =
+            settings::environment_config(variables).map_err(|error| Failure::from(&error))?;
+        if let Some(text) = text {
+            layers.push(
+                Layer::from_json(settings::CONFIG, &text).map_err(|error| Failure::from(&error))?,
+            );
+        }
         for path in &self.config {
             layers.push(config::read(path).map_err(|error| Failure::from(&error))?);
         }
@@ -140,13 +137,16 @@ impl Run {
     }
 }
 
-fn report_start(printer: &Printer, ready: &Ready) {
+fn report_start(printer: &Printer, ready: &Ready, config: &[String]) {
     let (verb, took) = match ready.origin {
         Origin::Compiled => ("Compiled, kept in the cache", ready.obtain),
         Origin::Cache => ("Loaded from the cache", ready.obtain + ready.load),
         Origin::Package => ("Loaded from the package", ready.obtain + ready.load),
     };
     printer.text(|| format!("    {verb} {}", Time(took)));
+    if !config.is_empty() {
+        printer.text(|| format!("    Config {}", config.join(" < ")));
+    }
     printer.json(|| {
         json!({
             "type": "start",
@@ -155,7 +155,9 @@ fn report_start(printer: &Printer, ready: &Ready) {
                 Origin::Cache => "cache",
                 Origin::Package => "package",
             },
-            "ms": {"obtain": ready.obtain.as_secs_f64() * 1e3, "load": ready.load.as_secs_f64() * 1e3},
+            "pool": ready.host.has_pool(),
+            "config": config,
+            "ms": {"obtain": report::ms(ready.obtain), "load": report::ms(ready.load)},
         })
     });
 }
@@ -164,7 +166,6 @@ fn report_start(printer: &Printer, ready: &Ready) {
 async fn handle_all(
     printer: &Printer,
     ready: &Ready,
-    session: &Session,
     sources: &[EventSource],
 ) -> Result<u8, Failure> {
     let several = sources.len() > 1;
@@ -172,7 +173,7 @@ async fn handle_all(
     let mut exit = 0;
     for source in sources {
         let outcome = local::handle(&ready.host, source).await;
-        print_outcome(printer, session, &source.name(), &outcome, several)?;
+        print_outcome(printer, &source.name(), &outcome, several)?;
         if let (0, Err(failure)) = (exit, &outcome.result) {
             exit = failure.code.meaning().exit;
         }
@@ -187,7 +188,6 @@ async fn handle_all(
 
 fn print_outcome(
     printer: &Printer,
-    session: &Session,
     event: &str,
     outcome: &Outcome,
     several: bool,
@@ -200,7 +200,7 @@ fn print_outcome(
             printer::result(b"\n")?;
         }
     }
-    printer.text(|| report::outcome_text(printer, session, event, outcome));
-    printer.json(|| report::outcome_json(session, event, outcome));
+    printer.text(|| report::outcome_text(printer, event, outcome));
+    printer.json(|| report::outcome_json(event, outcome));
     Ok(())
 }

@@ -13,10 +13,17 @@ use std::path::{Path, PathBuf};
 
 /// Where artifacts are kept, and what compiling may take.
 #[derive(Debug, Clone, clap::Args)]
-pub(super) struct CompileArguments {
+pub(super) struct ArtifactArguments {
     /// The private folder for compiled components [default: ~/.cache/crunchbox]
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
+    #[command(flatten)]
+    compile: CompileArguments,
+}
+
+/// What compiling may take.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct CompileArguments {
     /// The longest that compiling may take [default: 60s]
     #[cfg(feature = "compile")]
     #[arg(long, value_name = "TIME")]
@@ -27,7 +34,7 @@ pub(super) struct CompileArguments {
     compile_memory: Option<Bytes>,
 }
 
-impl CompileArguments {
+impl ArtifactArguments {
     /// Opens the cache and, where there is one, readies the compiler.
     pub(super) fn artifacts(&self, variables: Variables<'_>) -> Result<Artifacts, Failure> {
         let folder = match &self.cache {
@@ -39,10 +46,12 @@ impl CompileArguments {
             package: None,
             cache: Some(cache),
             #[cfg(feature = "compile")]
-            compiler: Some(self.compiler()?),
+            compiler: Some(self.compile.compiler()?),
         })
     }
+}
 
+impl CompileArguments {
     #[cfg(feature = "compile")]
     pub(super) fn compiler(&self) -> Result<crate::engine::compile::Compiler, Failure> {
         use crate::engine::compile::{CompileLimits, Compiler, this_program};
@@ -88,16 +97,18 @@ impl Target {
     }
 }
 
-/// Builds `path` if it is a folder; else takes it as a component.
+/// Builds `path` if it is a folder; else takes it as a component, with the crunchbox.toml beside it if there is one, as
+/// the Lambda front does.
 pub(super) fn resolve(
     path: &Path,
     setup: Setup,
     variables: Variables<'_>,
 ) -> Result<Target, Failure> {
     if !path.is_dir() {
+        let beside = path.parent().unwrap_or_else(|| Path::new(""));
         return Ok(Target {
             component: path.to_owned(),
-            manifest: None,
+            manifest: Manifest::find(beside).map_err(|error| Failure::from(&error))?,
             built: None,
         });
     }

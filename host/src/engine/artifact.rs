@@ -13,6 +13,9 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+/// A statement has some 250 bytes.
+const STATEMENT_BYTES_MAX: u64 = 4 << 10;
+
 /// What is said of an artifact: it belongs to this component and this engine, and has this digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -42,7 +45,19 @@ impl Statement {
 
 /// A folder whose artifacts may be executed, because whoever can write it could as well replace this program.
 #[derive(Debug, Clone)]
-pub struct TrustedFolder(PathBuf);
+pub struct TrustedFolder {
+    path: PathBuf,
+    writers: Writers,
+}
+
+/// Who can have written the files of a trusted folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Writers {
+    /// This user alone; each file is asked.
+    Us,
+    /// Whoever deployed this program.
+    Deployer,
+}
 
 /// Native code, verified, in memory that can't change any more.
 #[derive(Debug)]
@@ -56,7 +71,7 @@ pub struct Artifact {
 pub enum ArtifactError {
     /// The folder could be written by others.
     #[error(
-        "`{path}` cannot hold native code: expected a folder that only its owner can write, got mode {mode:o} of user {owner}"
+        "`{path}` cannot hold native code: expected something of our own that nobody else can write, got mode {mode:o} of user {owner}"
     )]
     NotPrivate {
         /// The folder.
@@ -96,10 +111,10 @@ impl Fault for ArtifactError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::NotPrivate { path, .. } => Some(format!(
-                "`chmod 700 {}`, or name another folder with --cache",
-                path.display()
-            )),
+            Self::NotPrivate { .. } => Some(
+                "name a folder that is not there yet with `--cache DIR`; it is made private"
+                    .to_owned(),
+            ),
             Self::Io { .. } | Self::Refused { .. } => None,
         }
     }
@@ -122,31 +137,33 @@ impl TrustedFolder {
             .mode(0o700)
             .create(path)
             .map_err(|e| io("make the folder", e))?;
-        let metadata = std::fs::metadata(path).map_err(|e| io("look at", e))?;
-        let (mode, owner) = (metadata.mode() & 0o7777, metadata.uid());
-        if mode & 0o022 != 0 || owner != rustix::process::getuid().as_raw() {
-            return Err(ArtifactError::NotPrivate {
-                path: path.to_owned(),
-                mode,
-                owner,
-            });
+        // Not followed if it is a link: whoever owns that could change where it leads.
+        let metadata = std::fs::symlink_metadata(path).map_err(|e| io("look at", e))?;
+        if !metadata.is_dir() || !is_ours(&metadata) {
+            return Err(not_private(path, &metadata));
         }
-        Ok(Self(path.to_owned()))
+        Ok(Self {
+            path: path.to_owned(),
+            writers: Writers::Us,
+        })
     }
 
     /// The folder that this program was deployed in: an artifact there came with the program, in the same package,
     /// under the same signature. Only the Lambda front may say so, of `LAMBDA_TASK_ROOT`.
     pub fn deployed(path: &Path) -> Self {
-        Self(path.to_owned())
+        Self {
+            path: path.to_owned(),
+            writers: Writers::Deployer,
+        }
     }
 
     /// Where the native code of a component for an engine lies.
     pub fn code_path(&self, component: Digest, engine: &EngineKey) -> PathBuf {
-        self.0.join(format!("{component}.{engine}.cwasm"))
+        self.path.join(format!("{component}.{engine}.cwasm"))
     }
 
     fn statement_path(&self, component: Digest, engine: &EngineKey) -> PathBuf {
-        self.0.join(format!("{component}.{engine}.json"))
+        self.path.join(format!("{component}.{engine}.json"))
     }
 
     /// Finds the artifact of a component for an engine; none where there is none.
@@ -159,17 +176,17 @@ impl TrustedFolder {
         engine: &EngineKey,
     ) -> Result<Option<Artifact>, ArtifactError> {
         let path = self.statement_path(component, engine);
-        let text = match std::fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => {
-                return Err(ArtifactError::Io {
-                    verb: "read",
-                    path,
-                    source,
-                });
-            }
-        };
+        let mut text = Vec::new();
+        match self.open(&path) {
+            Ok(Some(file)) => file.take(STATEMENT_BYTES_MAX).read_to_end(&mut text),
+            Ok(None) => return Ok(None),
+            Err(error) => return Err(error),
+        }
+        .map_err(|source| ArtifactError::Io {
+            verb: "read",
+            path: path.clone(),
+            source,
+        })?;
         let refused = |problem: String| ArtifactError::Refused {
             path: path.clone(),
             problem,
@@ -182,7 +199,31 @@ impl TrustedFolder {
                 statement.component, statement.engine
             )));
         }
-        Artifact::open(&self.code_path(component, engine), &statement).map(Some)
+        let code = self.code_path(component, engine);
+        match self.open(&code)? {
+            Some(file) => Artifact::copy_of(file, &code, &statement).map(Some),
+            None => Err(refused("its native code is missing".to_owned())),
+        }
+    }
+
+    /// Opens a file of the folder; none where there is none.
+    fn open(&self, path: &Path) -> Result<Option<File>, ArtifactError> {
+        let io = |source| ArtifactError::Io {
+            verb: "open",
+            path: path.to_owned(),
+            source,
+        };
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(io(source)),
+        };
+        // A folder may have been open to others before it was closed; what they left there stays theirs.
+        let metadata = file.metadata().map_err(io)?;
+        if self.writers == Writers::Us && !is_ours(&metadata) {
+            return Err(not_private(path, &metadata));
+        }
+        Ok(Some(file))
     }
 
     /// Keeps native code just made, the statement last, each by renaming: a reader sees all of it or nothing.
@@ -211,7 +252,7 @@ impl TrustedFolder {
         // folder keeps others out by itself.
         let mut file = tempfile::Builder::new()
             .permissions(std::fs::Permissions::from_mode(0o644))
-            .tempfile_in(&self.0)
+            .tempfile_in(&self.path)
             .map_err(io)?;
         file.write_all(bytes).map_err(io)?;
         file.persist(path).map_err(|error| io(error.error))?;
@@ -221,7 +262,7 @@ impl TrustedFolder {
 
 impl Artifact {
     /// Copies the file into sealed memory, hashing what it copies, and compares.
-    fn open(path: &Path, statement: &Statement) -> Result<Self, ArtifactError> {
+    fn copy_of(mut file: File, path: &Path, statement: &Statement) -> Result<Self, ArtifactError> {
         let io = |verb| {
             move |source| ArtifactError::Io {
                 verb,
@@ -233,8 +274,6 @@ impl Artifact {
             path: path.to_owned(),
             problem,
         };
-        let mut file =
-            File::open(path).map_err(|error| refused(format!("cannot open it: {error}")))?;
         let mut sealed =
             memory_file().map_err(|error| io("make a memory file for")(error.into()))?;
         let (bytes, digest) = copy(&mut file, &mut sealed, statement.size).map_err(io("copy"))?;
@@ -258,6 +297,20 @@ impl Artifact {
     /// A path by which the sealed copy can be mapped, as long as this value lives.
     pub(super) fn sealed_path(&self) -> PathBuf {
         PathBuf::from(format!("/proc/self/fd/{}", self.sealed.as_raw_fd()))
+    }
+}
+
+/// Ours, and not for others to write.
+fn is_ours(metadata: &std::fs::Metadata) -> bool {
+    metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o022 == 0
+}
+
+fn not_private(path: &Path, metadata: &std::fs::Metadata) -> ArtifactError {
+    let (mode, owner) = (metadata.mode() & 0o7777, metadata.uid());
+    ArtifactError::NotPrivate {
+        path: path.to_owned(),
+        mode,
+        owner,
     }
 }
 
@@ -313,6 +366,10 @@ mod tests {
             .unwrap()
             .unwrap();
         assert_eq!(found.bytes(), 11);
+        let mode = std::fs::metadata(trusted.code_path(statement.component, &statement.engine))
+            .unwrap()
+            .mode();
+        assert_eq!(mode & 0o777, 0o644, "Lambda runs functions as another user");
         assert!(
             trusted
                 .find(Digest::of(b"other"), &statement.engine)
@@ -373,6 +430,27 @@ mod tests {
             matches!(error, ArtifactError::NotPrivate { mode: 0o777, .. }),
             "{error}"
         );
-        assert!(error.hint().unwrap().contains("chmod 700"));
+        assert!(error.hint().unwrap().contains("--cache"));
+    }
+
+    #[test]
+    fn a_link_is_no_cache_wherever_it_leads() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(folder.path(), &link).unwrap();
+        assert!(TrustedFolder::private(&link).is_err());
+    }
+
+    #[test]
+    fn native_code_that_others_could_have_written_is_refused_in_a_private_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_, statement) = kept(folder.path());
+        let private = TrustedFolder::private(folder.path()).unwrap();
+        let code = private.code_path(statement.component, &statement.engine);
+        std::fs::set_permissions(&code, std::fs::Permissions::from_mode(0o666)).unwrap();
+        let error = private
+            .find(statement.component, &statement.engine)
+            .unwrap_err();
+        assert!(matches!(error, ArtifactError::NotPrivate { .. }), "{error}");
     }
 }

@@ -9,13 +9,13 @@ mod api;
 use crate::config::{Config, Layer};
 use crate::engine::Artifacts;
 use crate::engine::artifact::TrustedFolder;
-use crate::error::{Code, Failure, Fault, Level};
+use crate::error::{Code, Failure, Level};
 use crate::event::{Invocation, Outcome, RESPONSE_BYTES_MAX, check_json};
 use crate::function::{Function, Surroundings};
 use crate::guest::Limits;
 use crate::host::Host;
 use crate::manifest::Manifest;
-use crate::settings::{Lambda, Variables};
+use crate::settings::{self, Lambda, Variables};
 use crate::telemetry::{Line, Log, Scope, Source};
 use api::{NextEvent, RuntimeApi};
 use futures_util::future::Either;
@@ -76,7 +76,7 @@ async fn init_failed(api: &RuntimeApi, mut failure: Failure, log: &Log) -> Ended
     let next_step = failure
         .hint
         .as_deref()
-        .unwrap_or(failure.code.meaning().remedy);
+        .unwrap_or_else(|| failure.code.meaning().remedy);
     failure.message = format!("{}; hint: {next_step}", failure.message);
     if let Err(error) = api.post_init_error(&failure).await {
         log.host(Level::Error, &crate::error::chain(&error));
@@ -140,9 +140,8 @@ fn config(settings: &Lambda, manifest: Option<&Manifest>) -> Result<Config, Fail
         .map_err(|error| Failure::from(&error))?
         .unwrap_or_default();
     if let Some(text) = &settings.config {
-        layers.push(
-            Layer::from_json("CRUNCHBOX_CONFIG", text).map_err(|error| Failure::from(&error))?,
-        );
+        layers
+            .push(Layer::from_json(settings::CONFIG, text).map_err(|error| Failure::from(&error))?);
     }
     Ok(Config::merge(layers))
 }

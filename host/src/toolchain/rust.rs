@@ -84,8 +84,7 @@ pub fn cargo_build(
 }
 
 fn missing() -> BuildError {
-    BuildError::ToolMissing {
-        what: "the Rust target wasm32-wasip2",
+    BuildError::TargetMissing {
         install: setup::advice(),
     }
 }
@@ -119,21 +118,21 @@ fn find(folder: &Path) -> Result<Option<Toolchain>, BuildError> {
 }
 
 fn sysroot(rustc: &str, folder: &Path) -> Result<PathBuf, BuildError> {
-    let mut command = Command::new(rustc);
-    let output = command
+    let output = Command::new(rustc)
         .args(["--print", "sysroot"])
         .current_dir(folder)
-        .stderr(Stdio::null())
         .output();
-    match output {
+    let problem = match output {
         Ok(output) if output.status.success() => {
-            Ok(String::from_utf8_lossy(&output.stdout).trim().into())
+            return Ok(String::from_utf8_lossy(&output.stdout).trim().into());
         }
-        Ok(_) | Err(_) => Err(BuildError::ToolMissing {
-            what: "Rust",
-            install: "curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh".to_owned(),
-        }),
-    }
+        Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        Err(error) => error.to_string(),
+    };
+    Err(BuildError::RustMissing {
+        folder: folder.to_owned(),
+        problem,
+    })
 }
 
 fn sysroot_of_debian() -> Option<PathBuf> {
@@ -229,6 +228,14 @@ struct Message {
     manifest_path: PathBuf,
     #[serde(default)]
     filenames: Vec<PathBuf>,
+    #[serde(default)]
+    target: Target,
+}
+
+#[derive(Default, Deserialize)]
+struct Target {
+    #[serde(default)]
+    kind: Vec<String>,
 }
 
 /// The component that cargo says it made for the package in the folder.
@@ -238,17 +245,17 @@ fn component_in(messages: &[u8], folder: &Path) -> Result<PathBuf, BuildError> {
         .split(|byte| *byte == b'\n')
         .filter_map(|line| serde_json::from_slice::<Message>(line).ok())
         .filter(|message| message.reason == "compiler-artifact" && message.manifest_path == own)
+        .filter(|message| message.target.kind.iter().any(|kind| kind == "cdylib"))
         .flat_map(|message| message.filenames)
         .filter(|path| path.extension() == Some(OsStr::new("wasm")));
     made.next_back().ok_or_else(|| {
-        BuildError::NoComponent("cargo made no .wasm file for this package".to_owned())
+        BuildError::NoComponent("cargo made no library for this package; it needs `crate-type = [\"cdylib\"]` in its Cargo.toml".to_owned())
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Fault;
 
     #[test]
     fn the_component_is_the_one_that_cargo_names_for_this_package() {
@@ -259,13 +266,13 @@ mod tests {
         let messages = format!(
             "{}\n{}\n{{\"reason\":\"build-finished\",\"success\":true}}\nnoise",
             serde_json::json!({"reason": "compiler-artifact", "manifest_path": "/x/Cargo.toml", "filenames": ["/x.wasm"]}),
-            serde_json::json!({"reason": "compiler-artifact", "manifest_path": manifest, "filenames": ["/a.rlib", "/a.wasm"]}),
+            serde_json::json!({"reason": "compiler-artifact", "manifest_path": manifest, "target": {"kind": ["cdylib"]}, "filenames": ["/a.rlib", "/a.wasm"]}),
         );
         assert_eq!(
             component_in(messages.as_bytes(), folder.path()).unwrap(),
             Path::new("/a.wasm")
         );
         let error = component_in(b"", folder.path()).unwrap_err();
-        assert!(error.hint().unwrap().contains("cdylib"));
+        assert!(error.to_string().contains("cdylib"), "{error}");
     }
 }

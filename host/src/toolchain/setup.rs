@@ -8,12 +8,19 @@ use std::process::{Command, Stdio};
 
 const PACKAGES: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "wasi-libc"];
 
-/// The command that installs it, for a person to run.
+/// The commands that install it, for a person to run.
 pub(super) fn advice() -> String {
-    if has("rustup") {
-        format!("rustup target add {TARGET}")
+    let sudo = if rustix::process::geteuid().is_root() {
+        ""
     } else {
-        apt_command().join(" ")
+        "sudo "
+    };
+    let by_rustup = format!("`rustup target add {TARGET}`");
+    let by_debian = format!("`{sudo}{}`", apt_command().join(" "));
+    match (has("rustup"), has("apt-get")) {
+        (true, true) => format!("{by_rustup}, or where rustup can't reach its server {by_debian}"),
+        (false, true) => by_debian,
+        (true, false) | (false, false) => by_rustup,
     }
 }
 
@@ -38,6 +45,7 @@ pub(super) fn install(folder: &Path) -> Result<(), BuildError> {
     refuse_removals()?;
     let command = apt_command();
     run_shown(as_root(&command).env("DEBIAN_FRONTEND", "noninteractive"))
+        .map_err(|_| BuildError::Setup(format!("`{}` did not work", command.join(" "))))
 }
 
 fn apt_command() -> Vec<&'static str> {
