@@ -112,7 +112,7 @@ fn a_damaged_artifact_in_the_cache_is_made_again() {
 }
 
 #[test]
-fn a_guest_that_does_not_fit_the_pool_runs_on_demand() {
+fn a_component_that_does_not_fit_the_pool_is_loaded_to_run_on_demand() {
     // Three memories of its own, where a place in the pool has two.
     let folder = tempfile::tempdir().unwrap();
     let memories = "(core module $m (memory 1)) (core instance (instantiate $m)) (core instance (instantiate $m)) (core instance (instantiate $m))";
@@ -120,7 +120,17 @@ fn a_guest_that_does_not_fit_the_pool_runs_on_demand() {
     let (artifact, _) = block_on(artifacts().obtain(&read(&path))).unwrap();
     let engines = Engines::start(1).unwrap();
     assert!(engines.has_pool());
-    assert!(crunchbox::guest::Shape::of(&engines, &artifact).is_ok());
+    assert!(
+        !crunchbox::guest::Shape::of(&engines, &artifact)
+            .unwrap()
+            .fits_pool
+    );
+    let (artifact, _) = block_on(artifacts().obtain(&read(&guest("echo")))).unwrap();
+    assert!(
+        crunchbox::guest::Shape::of(&engines, &artifact)
+            .unwrap()
+            .fits_pool
+    );
 }
 
 /// A component whose one function has `count` steps that the compiler can't fold.

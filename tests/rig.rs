@@ -104,6 +104,7 @@ pub fn compiler() -> Compiler {
 pub struct Rig {
     component: PathBuf,
     function: Function,
+    at_once: u32,
 }
 
 impl Rig {
@@ -120,7 +121,14 @@ impl Rig {
         Self {
             component: component.to_owned(),
             function,
+            at_once: 2,
         }
+    }
+
+    /// How many events may run at once; two unless said.
+    pub fn at_once(mut self, events: usize) -> Self {
+        self.at_once = events.try_into().unwrap();
+        self
     }
 
     pub fn memory(mut self, mebibytes: u64) -> Self {
@@ -148,7 +156,7 @@ impl Rig {
         let surroundings = Surroundings {
             artifacts: artifacts(),
             log,
-            concurrency: 2,
+            concurrency: self.at_once,
         };
         let ready = runtime.block_on(self.function.start(&self.component, surroundings))?;
         Ok(Started {

@@ -59,6 +59,7 @@ fn only_the_lambda_front_names_aws_crates() {
 fn only_engine_bindings_interface_and_guest_name_wasmtime() {
     let allowed = ["engine", "bindings", "interface", "guest", "host"];
     assert_eq!(elsewhere("wasmtime::", &allowed), [""; 0]);
+    assert_eq!(elsewhere("wasmtime_wasi", &["interface", "guest"]), [""; 0]);
     let host = std::fs::read_to_string(root().join("host/src/host.rs")).unwrap();
     let threads = host
         .matches("wasmtime::Engine::tls_eager_initialize")
@@ -136,6 +137,7 @@ fn the_deployed_program_contains_no_compiler() {
         .current_dir(root())
         .output()
         .unwrap();
+    assert!(output.status.success());
     let tree = String::from_utf8(output.stdout).unwrap();
     assert!(tree.contains("wasmtime v48"), "{tree}");
     // Two small crates of that name hold data structures that the runtime shares with the compiler.

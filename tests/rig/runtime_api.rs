@@ -66,7 +66,9 @@ impl Answer {
 
 struct State {
     events: tokio::sync::Mutex<UnboundedReceiver<(String, Event)>>,
-    outstanding: Mutex<Option<(String, Event)>>,
+    outstanding: Mutex<Vec<(String, Event)>>,
+    /// Whether several events may be outstanding, as on Lambda Managed Instances.
+    managed: bool,
     answers: Sender<Answer>,
 }
 
@@ -80,7 +82,17 @@ pub struct RuntimeApi {
 }
 
 impl RuntimeApi {
+    /// Lambda as most know it: one event at a time.
     pub fn start() -> Self {
+        Self::start_as(false)
+    }
+
+    /// Lambda Managed Instances: each `next` gets an event of its own.
+    pub fn start_managed() -> Self {
+        Self::start_as(true)
+    }
+
+    fn start_as(managed: bool) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -95,6 +107,7 @@ impl RuntimeApi {
         let state = State {
             events: received.into(),
             outstanding: Mutex::default(),
+            managed,
             answers: sender,
         };
         runtime.spawn(accept(listener, Arc::new(state)));
@@ -113,15 +126,19 @@ impl RuntimeApi {
 
     /// Sends an event and waits for what comes of it.
     pub fn invoke(&self, event: Event) -> Answer {
-        let mut count = self.count.lock().unwrap();
-        *count += 1;
-        self.events
-            .send((format!("8476a536-e9f4-11e8-9739-{:012}", *count), event))
-            .unwrap();
+        self.send(event);
         self.answer()
     }
 
-    /// Waits for an answer that no event asked for.
+    /// Sends an event.
+    pub fn send(&self, event: Event) {
+        let mut count = self.count.lock().unwrap();
+        *count += 1;
+        let id = format!("8476a536-e9f4-11e8-9739-{:012}", *count);
+        self.events.send((id, event)).unwrap();
+    }
+
+    /// Waits for an answer, whichever event it is to.
     pub fn answer(&self) -> Answer {
         self.answers
             .recv_timeout(PATIENCE)
@@ -169,16 +186,14 @@ async fn answer(
             }
             (&Method::POST, ["invocation", id, kind @ ("response" | "error")]) => {
                 let mut outstanding = state.outstanding.lock().unwrap();
-                if outstanding
-                    .as_ref()
-                    .is_none_or(|(expected, _)| expected != id)
-                {
+                let Some(place) = outstanding.iter().position(|(expected, _)| expected == id)
+                else {
                     return Ok(refuse(400, "InvalidRequestID"));
-                }
+                };
                 if body.len() > RESPONSE_BYTES_MAX {
                     return Ok(refuse(413, "RequestEntityTooLarge"));
                 }
-                *outstanding = None;
+                outstanding.remove(place);
                 state
                     .answers
                     .send(Answer {
@@ -195,12 +210,19 @@ async fn answer(
 }
 
 async fn next(state: &State) -> Response<Full<Bytes>> {
-    let again = state.outstanding.lock().unwrap().clone();
+    let again = match state.managed {
+        true => None,
+        false => state.outstanding.lock().unwrap().pop(),
+    };
     let (id, event) = match again {
         Some(event) => event,
         None => state.events.lock().await.recv().await.unwrap(),
     };
-    *state.outstanding.lock().unwrap() = Some((id.clone(), event.clone()));
+    state
+        .outstanding
+        .lock()
+        .unwrap()
+        .push((id.clone(), event.clone()));
     let deadline = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap()

@@ -4,7 +4,8 @@ use std::error::Error;
 
 /// A failure that reaches the caller as Lambda's error document.
 ///
-/// Any error becomes one by `?`, with the kind `Error` and the whole chain of causes as its message.
+/// Any type that implements `std::error::Error` becomes one by `?`, with the kind `Error` (`ConfigError` for those of
+/// [`config`](crate::config)) and the whole chain of causes as its message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// The caller's `errorType`: one word, kept stable; Step Functions matches on it. The prefix `Crunchbox.` is the
@@ -41,8 +42,12 @@ fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
+        let words = cause.to_string();
+        // Some errors print their cause themselves; once is enough.
+        if !text.ends_with(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
         source = cause.source();
     }
     text

@@ -46,7 +46,8 @@ pub mod testing;
 
 pub use context::Context;
 pub use failure::Failure;
-/// The `log` facade: `log::info!` and its sisters write structured lines; key-values become fields.
+/// The `log` facade: `log::info!` and its sisters write structured lines. Key-values become fields: numbers and
+/// booleans as such, everything else as its text.
 pub use log;
 
 /// Makes a plain function the handler of a component.
@@ -54,7 +55,9 @@ pub use log;
 /// The function takes the event, and the [`Context`] if it wants it, and returns `Result<response, failure>`:
 /// - the event is any type that serde can deserialize; one that does not fit fails as `InvalidEvent`, naming the path;
 /// - the response is any type that serde can serialize;
-/// - the failure is anything that becomes a [`Failure`]: itself, or any error.
+/// - the failure is anything that becomes a [`Failure`]: itself, or any type that implements `std::error::Error`.
+///
+/// A response that serde cannot write fails as `InvalidResponse`, configuration that does not fit as `ConfigError`.
 ///
 /// With `#[handler(raw)]` event and response are `String`s, and pass byte for byte.
 ///

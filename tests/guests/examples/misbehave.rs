@@ -30,7 +30,7 @@ fn misbehave(event: String, ctx: Context) -> Result<String, Failure> {
         "fail-unnamed" => return Err(Failure::new("", "no kind")),
         "panic" => panic!("the window was empty"),
         "overflow" => return Ok(deep(amount).to_string()),
-        "divide" => return Ok((1 / black_box(amount)).to_string()),
+        "trap" => trap(),
         "spin" => loop {
             black_box(amount);
         },
@@ -46,6 +46,11 @@ fn misbehave(event: String, ctx: Context) -> Result<String, Failure> {
         other => return Err(Failure::new("UnknownVerb", other)),
     }
     Ok("null".to_owned())
+}
+
+fn trap() {
+    #[cfg(target_arch = "wasm32")]
+    core::arch::wasm32::unreachable()
 }
 
 fn deep(level: usize) -> usize {

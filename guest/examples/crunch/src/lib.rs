@@ -16,6 +16,20 @@ pub struct Settings {
     outliers: Outliers,
 }
 
+impl Settings {
+    fn check(&mut self) -> Result<(), Failure> {
+        self.percentiles.sort_unstable();
+        self.percentiles.dedup();
+        match self.percentiles.last() {
+            Some(rank @ 101..) => Err(Failure::new(
+                "ConfigError",
+                format!("percentiles: expected 0 to 100, got {rank}"),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
 #[derive(Debug, Deserialize)]
 struct Outliers {
     iqr: f64,
@@ -30,11 +44,12 @@ struct Reading {
 }
 
 /// A message holds one reading or a list of them.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Readings {
-    One(Reading),
-    Many(Vec<Reading>),
+fn readings(message: &str) -> Result<Vec<Reading>, serde_json::Error> {
+    if message.trim_start().starts_with('[') {
+        serde_json::from_str(message)
+    } else {
+        serde_json::from_str(message).map(|reading| vec![reading])
+    }
 }
 
 /// Statistics by station, then by metric.
@@ -49,12 +64,12 @@ pub struct Report {
 /// `ConfigError` when the configuration does not fit, `NoReadings` when no record held a reading.
 #[handler]
 pub fn crunch(event: SnsEvent) -> Result<Report, Failure> {
-    let settings: Settings = config::load()?;
+    let mut settings: Settings = config::load()?;
+    settings.check()?;
     let mut values: BTreeMap<String, BTreeMap<String, Vec<f64>>> = BTreeMap::new();
     for record in &event.records {
-        let readings = match serde_json::from_str(&record.sns.message) {
-            Ok(Readings::One(reading)) => vec![reading],
-            Ok(Readings::Many(readings)) => readings,
+        let readings = match readings(&record.sns.message) {
+            Ok(readings) => readings,
             Err(problem) => {
                 log::warn!(topic = record.sns.topic_arn; "skipped {}: {problem}", record.sns.message_id);
                 continue;
@@ -133,5 +148,23 @@ mod tests {
     fn an_event_without_any_reading_is_a_failure() {
         let failure = crunch_file(&Made::new().config(CONFIG), r#"{"Records": []}"#).unwrap_err();
         assert_eq!(failure.kind, "NoReadings");
+    }
+
+    #[test]
+    fn a_percentile_beyond_a_hundred_is_refused_and_a_repeated_one_is_given_once() {
+        let event = include_str!("../events/one-record.json");
+        let made = Made::new().config(r#"{"percentiles": [101], "outliers": {"iqr": 1.5}}"#);
+        assert_eq!(crunch_file(&made, event).unwrap_err().kind, "ConfigError");
+        let made = Made::new().config(r#"{"percentiles": [95, 95], "outliers": {"iqr": 1.5}}"#);
+        let report = made
+            .run(|_| crunch(serde_json::from_str(event).unwrap()))
+            .unwrap();
+        assert_eq!(
+            serde_json::to_string(&report)
+                .unwrap()
+                .matches("p95")
+                .count(),
+            1
+        );
     }
 }
