@@ -56,7 +56,7 @@ fn run_answers_an_event_from_a_file_on_standard_output() {
         done.stderr
     );
     assert!(
-        done.stderr.contains(&format!("config {config}")),
+        done.stderr.contains(&format!("Config {config}")),
         "{}",
         done.stderr
     );
