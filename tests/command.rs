@@ -219,8 +219,13 @@ fn a_project_is_built_and_run_from_its_folder() {
         "the manifest's limit: {}",
         done.stderr
     );
+    let size = |path: &str| std::fs::metadata(path.trim()).unwrap().len();
+    let separate = crate::rig::kept("release");
+    let mut build = crunchbox(&["build", "--release", text(&project)]);
+    let small = size(&finish(build.env("CARGO_TARGET_DIR", separate)).stdout);
     let mut build = crunchbox(&["build", text(&project)]);
     let done = finish(build.env("CARGO_TARGET_DIR", target));
+    assert!(small < size(&done.stdout), "--release leaves out lines");
     assert!(done.stdout.ends_with("/crunch.wasm\n"), "{}", done.stderr);
     assert!(
         done.stderr.contains("crunchbox:function/handler@0.1.0"),
@@ -459,7 +464,7 @@ fn run_with_addresses(kibibytes: u64) -> crate::rig::Finished {
 
 #[test]
 fn check_tells_shape_imports_size_and_what_it_would_need_granted() {
-    let done = finish(&mut crunchbox(&["check", text(&guest("echo")), "--json"]));
+    let done = finish(&mut crunchbox(&["check", text(&guest("facts")), "--json"]));
     let told: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
     assert_eq!(told["shape"], "crunchbox:function/handler@0.1.0");
     assert_eq!(

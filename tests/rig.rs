@@ -18,7 +18,7 @@ use crunchbox::guest::Limits;
 use crunchbox::host::Host;
 use crunchbox::quantity::Bytes;
 use crunchbox::telemetry::{Format, Log, Memory};
-use crunchbox::toolchain::{Setup, cargo_build};
+use crunchbox::toolchain::{Setup, Traces, Wanted, cargo_build};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -67,7 +67,11 @@ fn target_folder() -> PathBuf {
 }
 
 fn build_guests(folder: &Path, more: &[&str]) {
-    let command = cargo_build(folder, Setup::Tell, &|name| std::env::var_os(name));
+    let wanted = Wanted {
+        setup: Setup::Tell,
+        traces: Traces::Lines,
+    };
+    let command = cargo_build(folder, wanted, &|name| std::env::var_os(name));
     let mut command = command.unwrap_or_else(|error| {
         panic!("{error}; run: cargo run -- build --setup guest/examples/crunch");
     });
@@ -195,13 +199,13 @@ impl Started {
         self.runtime.block_on(future)
     }
 
-    /// All log lines so far.
+    /// All log lines of events so far.
     pub fn lines(&self) -> Vec<serde_json::Value> {
         self.host.log().flush();
-        self.memory
-            .text()
-            .lines()
-            .map(|line| serde_json::from_str(line).unwrap())
+        let text = self.memory.text();
+        let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+        lines
+            .filter(|line: &serde_json::Value| line["requestId"].is_string())
             .collect()
     }
 }

@@ -22,6 +22,24 @@ pub enum Setup {
     Install,
 }
 
+/// What a trace of the component names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Traces {
+    /// Functions, files and lines; the component holds tables for them.
+    Lines,
+    /// Functions; the component is a fraction of the size.
+    Functions,
+}
+
+/// How a project is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    /// Whether missing tools may be installed.
+    pub setup: Setup,
+    /// What traces name.
+    pub traces: Traces,
+}
+
 /// What a build made.
 #[derive(Debug, Clone)]
 pub struct Built {
@@ -117,7 +135,7 @@ impl Fault for BuildError {
 pub fn build(
     folder: &Path,
     manifest: Option<&Manifest>,
-    setup: Setup,
+    wanted: Wanted,
     variables: Variables<'_>,
 ) -> Result<Built, BuildError> {
     let started = Instant::now();
@@ -133,7 +151,7 @@ pub fn build(
             by_command(folder, command, component.as_deref())?,
         ),
         Build { command: None, .. } if folder.join("Cargo.toml").is_file() => {
-            ("rust", rust::build(folder, setup, variables)?)
+            ("rust", rust::build(folder, wanted, variables)?)
         }
         Build { command: None, .. } => {
             return Err(BuildError::Unknown {

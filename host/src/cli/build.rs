@@ -2,7 +2,7 @@
 
 use super::check::describe;
 use super::printer::{self, Printer};
-use super::start::{ArtifactArguments, report_build, resolve, setup_wanted};
+use super::start::{ArtifactArguments, BuildArguments, report_build, resolve};
 use crate::error::{Code, Failure};
 use crate::settings::Variables;
 use std::path::PathBuf;
@@ -13,9 +13,8 @@ pub(super) struct Build {
     /// The folder of the project.
     #[arg(value_name = "DIR", default_value = ".")]
     folder: PathBuf,
-    /// Install what is missing to build it.
-    #[arg(long)]
-    setup: bool,
+    #[command(flatten)]
+    build: BuildArguments,
     /// Report in JSON lines on standard error.
     #[arg(long)]
     pub(super) json: bool,
@@ -36,7 +35,7 @@ impl Build {
             );
             return Err(Failure::new(Code::ManifestInvalid, message));
         }
-        let target = resolve(&self.folder, setup_wanted(self.setup), variables)?;
+        let target = resolve(&self.folder, self.build.wanted(), variables)?;
         report_build(printer, &target);
         let description = describe(&target.component, self.artifacts.artifacts(variables)?)?;
         printer.text(|| description.text());

@@ -1,7 +1,7 @@
 //! `crunchbox check`: what a component is, and what it would need.
 
 use super::printer::{self};
-use super::start::{ArtifactArguments, resolve};
+use super::start::{ArtifactArguments, BuildArguments, resolve};
 use crate::component::{Component, Digest};
 use crate::engine::{Artifacts, Engines};
 use crate::error::Failure;
@@ -9,7 +9,6 @@ use crate::guest::{Guest, HANDLER, Identity, Limits, Parts, Shape, is_offered};
 use crate::quantity::Bytes;
 use crate::settings::Variables;
 use crate::telemetry::printable;
-use crate::toolchain::Setup;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -19,6 +18,8 @@ pub(super) struct Check {
     /// A component (.wasm), or the folder of a project.
     #[arg(value_name = "COMPONENT|DIR")]
     path: PathBuf,
+    #[command(flatten)]
+    build: BuildArguments,
     /// Print JSON.
     #[arg(long)]
     pub(super) json: bool,
@@ -28,7 +29,7 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) fn execute(&self, variables: Variables<'_>) -> Result<(), Failure> {
-        let target = resolve(&self.path, Setup::Tell, variables)?;
+        let target = resolve(&self.path, self.build.wanted(), variables)?;
         let description = describe(&target.component, self.artifacts.artifacts(variables)?)?;
         let text = if self.json {
             description.json().to_string()

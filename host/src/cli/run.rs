@@ -2,7 +2,7 @@
 
 use super::printer::{self, Printer};
 use super::report::{self, Summary};
-use super::start::{ArtifactArguments, Target, report_build, resolve, setup_wanted};
+use super::start::{ArtifactArguments, BuildArguments, Target, report_build, resolve};
 use crate::config::{self, Config, Layer};
 use crate::engine::Origin;
 use crate::error::Failure;
@@ -45,9 +45,8 @@ pub(super) struct Run {
     /// The longest an event may take [default: crunchbox.toml's, else 60s]
     #[arg(long, value_name = "TIME")]
     time: Option<Time>,
-    /// Install what is missing to build the project.
-    #[arg(long)]
-    setup: bool,
+    #[command(flatten)]
+    build: BuildArguments,
     /// Report in JSON lines on standard error.
     #[arg(long)]
     pub(super) json: bool,
@@ -62,7 +61,7 @@ impl Run {
         variables: Variables<'_>,
     ) -> Result<u8, Failure> {
         let sources = self.sources()?;
-        let target = resolve(&self.path, setup_wanted(self.setup), variables)?;
+        let target = resolve(&self.path, self.build.wanted(), variables)?;
         report_build(printer, &target);
         let config = self.config(&target, variables)?;
         let origins = config.origins().to_vec();

@@ -7,7 +7,7 @@ use crate::error::Failure;
 use crate::manifest::Manifest;
 use crate::quantity::{Bytes, Time};
 use crate::settings::{self, Variables};
-use crate::toolchain::{self, Built, Setup};
+use crate::toolchain::{self, Built, Setup, Traces, Wanted};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -70,6 +70,34 @@ impl CompileArguments {
     }
 }
 
+/// How a project is built.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct BuildArguments {
+    /// Install what is missing to build the project.
+    #[arg(long)]
+    setup: bool,
+    /// Leave out debug lines: a fraction of the size, and traces that name functions only.
+    #[arg(long)]
+    release: bool,
+}
+
+impl BuildArguments {
+    pub(super) fn wanted(&self) -> Wanted {
+        Wanted {
+            setup: if self.setup {
+                Setup::Install
+            } else {
+                Setup::Tell
+            },
+            traces: if self.release {
+                Traces::Functions
+            } else {
+                Traces::Lines
+            },
+        }
+    }
+}
+
 /// A component that was named, or built from the folder that was named.
 #[derive(Debug)]
 pub(super) struct Target {
@@ -101,7 +129,7 @@ impl Target {
 /// the Lambda front does.
 pub(super) fn resolve(
     path: &Path,
-    setup: Setup,
+    wanted: Wanted,
     variables: Variables<'_>,
 ) -> Result<Target, Failure> {
     if !path.is_dir() {
@@ -113,7 +141,7 @@ pub(super) fn resolve(
         });
     }
     let manifest = Manifest::find(path).map_err(|error| Failure::from(&error))?;
-    let built = toolchain::build(path, manifest.as_ref(), setup, variables)
+    let built = toolchain::build(path, manifest.as_ref(), wanted, variables)
         .map_err(|error| Failure::from(&error))?;
     Ok(Target {
         component: built.component.clone(),
@@ -146,9 +174,4 @@ pub(super) fn report_build(printer: &Printer, target: &Target) {
             "ms": built.elapsed.as_secs_f64() * 1e3,
         })
     });
-}
-
-/// The setting that `--setup` stands for.
-pub(super) fn setup_wanted(wanted: bool) -> Setup {
-    if wanted { Setup::Install } else { Setup::Tell }
 }

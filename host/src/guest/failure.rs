@@ -203,15 +203,24 @@ fn place(frame: &FrameInfo) -> Option<String> {
         return None;
     }
     let lines = frame.symbols().iter().rev().enumerate().rev();
-    let mut own = lines.filter_map(|(outward, symbol)| {
-        let file = symbol.file()?.trim_start_matches("./");
+    let lines = lines.filter_map(|(outward, symbol)| {
         let inlined = if outward == 0 { None } else { symbol.name() };
-        (!file.starts_with('/')).then_some((inlined.unwrap_or(&name), file, symbol.line()?))
+        Some((
+            inlined.unwrap_or(&name),
+            symbol.file()?.trim_start_matches("./"),
+            symbol.line()?,
+        ))
     });
-    Some(match own.next() {
-        Some((name, file, line)) => cut(format!("{name} ({file}:{line})"), PLACE_BYTES_MAX),
-        None => cut(name, PLACE_BYTES_MAX),
-    })
+    let lines: Vec<_> = lines.collect();
+    // Builds keep the author's files relative; absolute paths and addresses are the toolchain's own sources.
+    let own = lines
+        .iter()
+        .find(|(_, file, _)| !file.starts_with('/') && !file.contains("://"));
+    match own {
+        Some((name, file, line)) => Some(cut(format!("{name} ({file}:{line})"), PLACE_BYTES_MAX)),
+        None if lines.is_empty() => Some(cut(name, PLACE_BYTES_MAX)),
+        None => None,
+    }
 }
 
 fn cut(mut text: String, bytes_max: usize) -> String {

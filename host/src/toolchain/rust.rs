@@ -1,7 +1,7 @@
 //! Rust projects: `cargo build` for `wasm32-wasip2`, with rustup's target where it is installed, else with Debian's
 //! packages, which build the standard library from source.
 
-use super::{BuildError, Setup, setup};
+use super::{BuildError, Setup, Traces, Wanted, setup};
 use crate::settings::Variables;
 use serde::Deserialize;
 use std::ffi::{OsStr, OsString};
@@ -23,10 +23,10 @@ enum Toolchain {
 
 pub(super) fn build(
     folder: &Path,
-    setup: Setup,
+    wanted: Wanted,
     variables: Variables<'_>,
 ) -> Result<PathBuf, BuildError> {
-    let output = run_cargo(&mut cargo_build(folder, setup, variables)?)?;
+    let output = run_cargo(&mut cargo_build(folder, wanted, variables)?)?;
     component_in(&output, folder)
 }
 
@@ -36,10 +36,10 @@ pub(super) fn build(
 /// [`BuildError::ToolMissing`] or [`BuildError::Setup`].
 pub fn cargo_build(
     folder: &Path,
-    setup: Setup,
+    wanted: Wanted,
     variables: Variables<'_>,
 ) -> Result<Command, BuildError> {
-    let toolchain = match (find(folder)?, setup) {
+    let toolchain = match (find(folder)?, wanted.setup) {
         (Some(toolchain), _) => toolchain,
         (None, Setup::Tell) => return Err(missing()),
         (None, Setup::Install) => {
@@ -60,12 +60,16 @@ pub fn cargo_build(
         "--message-format",
         "json-render-diagnostics",
     ]);
-    // Line tables for the author's own crate let a trace name file and line; those of dependencies would only add size.
+    // Lines of the author's own crate; those of dependencies would only add size. Names stay in either case.
     command.args(["--config", "profile.release.package.'*'.debug=false"]);
+    let (debug, strip) = match wanted.traces {
+        Traces::Lines => ("line-tables-only", "none"),
+        Traces::Functions => ("none", "debuginfo"),
+    };
     command
         .current_dir(folder)
-        .env("CARGO_PROFILE_RELEASE_DEBUG", "line-tables-only")
-        .env("CARGO_PROFILE_RELEASE_STRIP", "none")
+        .env("CARGO_PROFILE_RELEASE_DEBUG", debug)
+        .env("CARGO_PROFILE_RELEASE_STRIP", strip)
         .env("CARGO_PROFILE_RELEASE_PANIC", "abort")
         .env(
             "CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS",
