@@ -8,8 +8,9 @@
 )]
 
 mod artifact;
-mod command;
 mod handle;
 mod lambda;
 mod rig;
+mod run;
 mod source;
+mod tools;

@@ -231,6 +231,16 @@ pub fn crunchbox(arguments: &[&str]) -> Command {
     command
 }
 
+/// A path as an argument.
+pub fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// The folder of the demonstration's events.
+pub fn events() -> String {
+    text(&root().join("guest/examples/crunch/events")).to_owned()
+}
+
 /// What a finished command printed, and its exit status.
 pub struct Finished {
     pub stdout: String,
