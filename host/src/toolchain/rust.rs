@@ -33,7 +33,7 @@ pub(super) fn build(
 /// `cargo build --release` for the target in `folder`, ready to be run or to be told more; its messages are JSON.
 ///
 /// # Errors
-/// [`BuildError::ToolMissing`] or [`BuildError::Setup`].
+/// [`BuildError::TargetMissing`], [`BuildError::RustMissing`] or [`BuildError::Setup`].
 pub fn cargo_build(
     folder: &Path,
     wanted: Wanted,
