@@ -75,3 +75,8 @@ pub mod __private {
     pub use crate::bindings::exports::crunchbox::function::handler::Guest;
     pub use crate::run::{run, run_raw};
 }
+
+/// The handler in the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
