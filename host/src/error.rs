@@ -286,11 +286,11 @@ impl Failure {
     }
 }
 
-impl<F: Fault> From<&F> for Failure {
-    fn from(fault: &F) -> Self {
+impl<F: Fault> From<F> for Failure {
+    fn from(fault: F) -> Self {
         Self {
             hint: fault.hint(),
-            ..Self::new(fault.code(), chain(fault))
+            ..Self::new(fault.code(), chain(&fault))
         }
     }
 }

@@ -59,12 +59,11 @@ impl Function {
         component: &Path,
         surroundings: Surroundings,
     ) -> Result<Ready, Failure> {
-        let component = Component::read(component).map_err(|error| Failure::from(&error))?;
+        let component = Component::read(component)?;
         let started = Instant::now();
         let (artifact, origin) = obtain(&component, &surroundings).await?;
         let obtained = Instant::now();
-        let engines =
-            Engines::start(surroundings.concurrency).map_err(|error| Failure::from(&error))?;
+        let engines = Engines::start(surroundings.concurrency)?;
         let identity = Identity {
             function: self.name,
             channel: "local".to_owned(),
@@ -76,15 +75,13 @@ impl Function {
             limits: self.limits,
             config: self.config,
         };
-        let guest =
-            Guest::load(&engines, &artifact, parts).map_err(|error| Failure::from(&error))?;
+        let guest = Guest::load(&engines, &artifact, parts)?;
         let host = Host::new(
             Arc::new(engines),
             guest,
             surroundings.log,
             surroundings.concurrency,
-        )
-        .map_err(|error| Failure::from(&error))?;
+        )?;
         Ok(Ready {
             host,
             origin,
@@ -100,10 +97,7 @@ async fn obtain(
     surroundings: &Surroundings,
 ) -> Result<(Artifact, Origin), Failure> {
     let artifacts = &surroundings.artifacts;
-    if let Some(found) = artifacts
-        .find(component)
-        .map_err(|error| Failure::from(&error))?
-    {
+    if let Some(found) = artifacts.find(component)? {
         return Ok(found);
     }
     if artifacts.can_compile() {
@@ -111,8 +105,5 @@ async fn obtain(
         let message = format!("compiling {size}; the next run takes it from the cache");
         surroundings.log.host(Level::Info, &message);
     }
-    artifacts
-        .compile(component)
-        .await
-        .map_err(|error| Failure::from(&error))
+    artifacts.compile(component).await.map_err(Failure::from)
 }

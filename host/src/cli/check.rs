@@ -53,11 +53,10 @@ pub(super) struct Description {
 
 /// Examines a component; compiles it if it is not in the cache.
 pub(super) fn describe(path: &Path, artifacts: Artifacts) -> Result<Description, Failure> {
-    let component = Component::read(path).map_err(|error| Failure::from(&error))?;
-    let (artifact, _) =
-        super::block_on(artifacts.obtain(&component))?.map_err(|error| Failure::from(&error))?;
-    let engines = Engines::start(1).map_err(|error| Failure::from(&error))?;
-    let shape = Shape::of(&engines, &artifact).map_err(|error| Failure::from(&error))?;
+    let component = Component::read(path)?;
+    let (artifact, _) = super::block_on(artifacts.obtain(&component))??;
+    let engines = Engines::start(1)?;
+    let shape = Shape::of(&engines, &artifact)?;
     let identity = Identity {
         function: String::new(),
         channel: String::new(),
@@ -71,7 +70,7 @@ pub(super) fn describe(path: &Path, artifacts: Artifacts) -> Result<Description,
     };
     let refusal = Guest::load(&engines, &artifact, parts)
         .err()
-        .map(|error| Failure::from(&error));
+        .map(Failure::from);
     Ok(Description {
         digest: component.digest(),
         bytes: u64::try_from(component.bytes().len()).unwrap_or(u64::MAX),

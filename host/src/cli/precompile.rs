@@ -26,7 +26,7 @@ pub(super) struct Precompile {
 
 impl Precompile {
     pub(super) fn execute(&self, printer: &Printer) -> Result<(), Failure> {
-        let component = Component::read(&self.component).map_err(|error| Failure::from(&error))?;
+        let component = Component::read(&self.component)?;
         let compiler = self.compile.compiler()?;
         // What Lambda's x86-64 machines all have, whatever this one has; arm64 comes with its own compiler.
         let baseline = if cfg!(target_arch = "x86_64") {
@@ -34,8 +34,7 @@ impl Precompile {
         } else {
             Baseline::NeoverseN1
         };
-        let code = super::block_on(compiler.compile(&component, baseline))?
-            .map_err(|error| Failure::from(&error))?;
+        let code = super::block_on(compiler.compile(&component, baseline))??;
         let statement = Statement::new(component.digest(), EngineKey::new(baseline), &code);
         let beside = self.component.parent().unwrap_or_else(|| Path::new("."));
         let output = self.output.as_deref().unwrap_or(beside);

@@ -96,24 +96,17 @@ impl Run {
     /// The layers, weak to strong: the project's base, the environment, `--config`, `--set`.
     fn config(&self, target: &Target, variables: Variables<'_>) -> Result<Config, Failure> {
         let base = target.manifest.as_ref().map(Manifest::layers).transpose();
-        let mut layers = base
-            .map_err(|error| Failure::from(&error))?
-            .unwrap_or_default();
-        let text =
-            settings::environment_config(variables).map_err(|error| Failure::from(&error))?;
+        let mut layers = base?.unwrap_or_default();
+        let text = settings::environment_config(variables)?;
         if let Some(text) = text {
-            layers.push(
-                Layer::from_json(settings::CONFIG, &text).map_err(|error| Failure::from(&error))?,
-            );
+            layers.push(Layer::from_json(settings::CONFIG, &text)?);
         }
         for path in &self.config {
-            layers.push(config::read(path).map_err(|error| Failure::from(&error))?);
+            layers.push(config::read(path)?);
         }
         let mut config = Config::merge(layers);
         for assignment in &self.set {
-            config
-                .set(assignment)
-                .map_err(|error| Failure::from(&error))?;
+            config.set(assignment)?;
         }
         Ok(config)
     }

@@ -39,9 +39,9 @@ impl ArtifactArguments {
     pub(super) fn artifacts(&self, variables: Variables<'_>) -> Result<Artifacts, Failure> {
         let folder = match &self.cache {
             Some(folder) => folder.clone(),
-            None => settings::cache_folder(variables).map_err(|error| Failure::from(&error))?,
+            None => settings::cache_folder(variables)?,
         };
-        let cache = TrustedFolder::private(&folder).map_err(|error| Failure::from(&error))?;
+        let cache = TrustedFolder::private(&folder)?;
         Ok(Artifacts {
             package: None,
             cache: Some(cache),
@@ -136,13 +136,12 @@ pub(super) fn resolve(
         let beside = path.parent().unwrap_or_else(|| Path::new(""));
         return Ok(Target {
             component: path.to_owned(),
-            manifest: Manifest::find(beside).map_err(|error| Failure::from(&error))?,
+            manifest: Manifest::find(beside)?,
             built: None,
         });
     }
-    let manifest = Manifest::find(path).map_err(|error| Failure::from(&error))?;
-    let built = toolchain::build(path, manifest.as_ref(), wanted, variables)
-        .map_err(|error| Failure::from(&error))?;
+    let manifest = Manifest::find(path)?;
+    let built = toolchain::build(path, manifest.as_ref(), wanted, variables)?;
     Ok(Target {
         component: built.component.clone(),
         manifest,

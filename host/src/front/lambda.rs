@@ -53,7 +53,7 @@ pub async fn serve(variables: Variables<'_>, log: &Log) -> Ended {
         Ok(settings) => start(&settings, log)
             .await
             .map(|host| (host, settings.concurrency)),
-        Err(error) => Err(Failure::from(&error)),
+        Err(error) => Err(Failure::from(error)),
     };
     match started {
         Ok((host, concurrency)) => poll(&api, &host, concurrency).await,
@@ -62,8 +62,8 @@ pub async fn serve(variables: Variables<'_>, log: &Log) -> Ended {
 }
 
 fn runtime_api(variables: Variables<'_>) -> Result<RuntimeApi, Failure> {
-    let address = Lambda::runtime_api(variables).map_err(|error| Failure::from(&error))?;
-    RuntimeApi::new(&address).map_err(|error| Failure::from(&error))
+    let address = Lambda::runtime_api(variables)?;
+    RuntimeApi::new(&address).map_err(Failure::from)
 }
 
 fn failed(log: &Log, failure: Failure) -> Ended {
@@ -89,7 +89,7 @@ async fn start(settings: &Lambda, log: &Log) -> Result<Host, Failure> {
         .component
         .parent()
         .unwrap_or_else(|| Path::new("/"));
-    let manifest = Manifest::find(folder).map_err(|error| Failure::from(&error))?;
+    let manifest = Manifest::find(folder)?;
     let function = Function {
         name: manifest.as_ref().map_or_else(
             || settings.function.clone(),
@@ -136,12 +136,10 @@ fn limits(settings: &Lambda, manifest: Option<&Manifest>) -> Limits {
 fn config(settings: &Lambda, manifest: Option<&Manifest>) -> Result<Config, Failure> {
     let mut layers = manifest
         .map(Manifest::layers)
-        .transpose()
-        .map_err(|error| Failure::from(&error))?
+        .transpose()?
         .unwrap_or_default();
     if let Some(text) = &settings.config {
-        layers
-            .push(Layer::from_json(settings::CONFIG, text).map_err(|error| Failure::from(&error))?);
+        layers.push(Layer::from_json(settings::CONFIG, text)?);
     }
     Ok(Config::merge(layers))
 }
@@ -184,7 +182,7 @@ async fn poll_one(api: &RuntimeApi, host: &Host, state: &Polling) -> Ended {
     loop {
         let next = match api.next().await {
             Ok(next) => next,
-            Err(error) => return Ended::Failed(Failure::from(&error)),
+            Err(error) => return Ended::Failed(Failure::from(error)),
         };
         state.handling.send_modify(|count| *count += 1);
         let outcome = answer(api, host, &next).await;
@@ -212,7 +210,7 @@ async fn answer(api: &RuntimeApi, host: &Host, next: &NextEvent) -> Outcome {
     if let Ok(response) = &outcome.result {
         match api.post_response(next, response).await {
             Ok(()) => return outcome,
-            Err(error) => outcome.result = Err(Failure::from(&error)),
+            Err(error) => outcome.result = Err(Failure::from(error)),
         }
     }
     if let Err(failure) = &outcome.result
