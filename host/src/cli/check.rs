@@ -84,7 +84,7 @@ pub(super) fn describe(path: &Path, artifacts: Artifacts) -> Result<Description,
 fn meaning(import: &str) -> &'static str {
     if !is_offered(import) {
         return match import.split(['/', '@']).next().unwrap_or_default() {
-            "wasi:http" => "not offered; would need an `http` grant",
+            "wasi:http" => "not offered, unless there is an `http` grant",
             _ => "not offered",
         };
     }
@@ -95,9 +95,9 @@ fn meaning(import: &str) -> &'static str {
         "wasi:cli/stdin" | "wasi:cli/environment" => "empty",
         _ if interface.starts_with("wasi:cli/") => "no terminal",
         _ if interface.starts_with("wasi:filesystem/") => {
-            "no files; some would need a `scratch` grant"
+            "no files, unless there is a `scratch` grant"
         }
-        _ if interface.starts_with("wasi:sockets/") => "no network; some would need a `tcp` grant",
+        _ if interface.starts_with("wasi:sockets/") => "no network, unless there is a `tcp` grant",
         _ => "works",
     }
 }
@@ -149,8 +149,8 @@ impl Description {
                 "on demand; too large for the pool"
             },
             match self.grants().as_slice() {
-                [] => "would use none".to_owned(),
-                grants => format!("would use {}; this version grants none", grants.join(", ")),
+                [] => "none to use".to_owned(),
+                grants => format!("could use {}; this version grants none", grants.join(", ")),
             }
         );
         for (index, import) in self.shape.imports.iter().enumerate() {

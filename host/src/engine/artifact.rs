@@ -69,17 +69,15 @@ pub struct Artifact {
 /// Why native code is not loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum ArtifactError {
-    /// The folder could be written by others.
+    /// The folder is not ours alone.
     #[error(
-        "`{path}` cannot hold native code: expected something of our own that nobody else can write, got mode {mode:o} of user {owner}"
+        "`{path}` cannot hold native code: expected a folder of our own that nobody else can write, got {found}"
     )]
     NotPrivate {
         /// The folder.
         path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-        /// Its owner.
-        owner: u32,
+        /// What it is instead.
+        found: String,
     },
     /// Reading or writing failed.
     #[error("cannot {verb} `{path}`")]
@@ -127,6 +125,8 @@ impl TrustedFolder {
     /// [`ArtifactError::NotPrivate`] or [`ArtifactError::Io`].
     pub fn private(path: &Path) -> Result<Self, ArtifactError> {
         use std::os::unix::fs::DirBuilderExt;
+        // Without a slash at its end, which would lead through a link.
+        let path: PathBuf = path.components().collect();
         let io = |verb, source| ArtifactError::Io {
             verb,
             path: path.to_owned(),
@@ -135,15 +135,16 @@ impl TrustedFolder {
         std::fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
-            .create(path)
+            .create(&path)
             .map_err(|e| io("make the folder", e))?;
         // Not followed if it is a link: whoever owns that could change where it leads.
-        let metadata = std::fs::symlink_metadata(path).map_err(|e| io("look at", e))?;
+        let metadata = std::fs::symlink_metadata(&path).map_err(|e| io("look at", e))?;
         if !metadata.is_dir() || !is_ours(&metadata) {
-            return Err(not_private(path, &metadata));
+            let found = describe(&metadata);
+            return Err(ArtifactError::NotPrivate { path, found });
         }
         Ok(Self {
-            path: path.to_owned(),
+            path,
             writers: Writers::Us,
         })
     }
@@ -218,10 +219,10 @@ impl TrustedFolder {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(io(source)),
         };
-        // A folder may have been open to others before it was closed; what they left there stays theirs.
+        // A folder may have been open to others before it was closed; what they left there is as if it were not there.
         let metadata = file.metadata().map_err(io)?;
         if self.writers == Writers::Us && !is_ours(&metadata) {
-            return Err(not_private(path, &metadata));
+            return Ok(None);
         }
         Ok(Some(file))
     }
@@ -305,12 +306,14 @@ fn is_ours(metadata: &std::fs::Metadata) -> bool {
     metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o022 == 0
 }
 
-fn not_private(path: &Path, metadata: &std::fs::Metadata) -> ArtifactError {
+fn describe(metadata: &std::fs::Metadata) -> String {
     let (mode, owner) = (metadata.mode() & 0o7777, metadata.uid());
-    ArtifactError::NotPrivate {
-        path: path.to_owned(),
-        mode,
-        owner,
+    if metadata.is_symlink() {
+        "a link".to_owned()
+    } else if metadata.is_dir() {
+        format!("one of user {owner} with mode {mode:o}")
+    } else {
+        "no folder".to_owned()
     }
 }
 
@@ -426,10 +429,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
         let error = TrustedFolder::private(folder.path()).unwrap_err();
-        assert!(
-            matches!(error, ArtifactError::NotPrivate { mode: 0o777, .. }),
-            "{error}"
-        );
+        assert!(error.to_string().contains("mode 777"), "{error}");
         assert!(error.hint().unwrap().contains("--cache"));
     }
 
@@ -438,7 +438,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let link = folder.path().join("link");
         std::os::unix::fs::symlink(folder.path(), &link).unwrap();
-        assert!(TrustedFolder::private(&link).is_err());
+        for path in [link.clone(), link.join("")] {
+            let error = TrustedFolder::private(&path).unwrap_err();
+            assert!(error.to_string().contains("got a link"), "{error}");
+        }
     }
 
     #[test]
@@ -448,9 +451,16 @@ mod tests {
         let private = TrustedFolder::private(folder.path()).unwrap();
         let code = private.code_path(statement.component, &statement.engine);
         std::fs::set_permissions(&code, std::fs::Permissions::from_mode(0o666)).unwrap();
-        let error = private
+        assert!(
+            private
+                .find(statement.component, &statement.engine)
+                .is_err()
+        );
+        let statement_path = private.statement_path(statement.component, &statement.engine);
+        std::fs::set_permissions(&statement_path, std::fs::Permissions::from_mode(0o666)).unwrap();
+        let found = private
             .find(statement.component, &statement.engine)
-            .unwrap_err();
-        assert!(matches!(error, ArtifactError::NotPrivate { .. }), "{error}");
+            .unwrap();
+        assert!(found.is_none(), "as if it were not there");
     }
 }

@@ -144,28 +144,34 @@ fn config(settings: &Lambda, manifest: Option<&Manifest>) -> Result<Config, Fail
     Ok(Config::merge(layers))
 }
 
-/// One loop per event that may be handled at once. The first that has to end ends all: what is being handled is
-/// answered before, and only loops that wait for an event are cut off.
+/// One loop per event that may be handled at once. The first that has to end ends all: the others answer what they have
+/// and ask for no more, and only those that wait for an event are cut off.
 async fn poll(api: &RuntimeApi, host: &Host, concurrency: u32) -> Ended {
     let state = Polling {
         cold: AtomicBool::new(true),
+        ending: AtomicBool::new(false),
         handling: watch::Sender::new(0),
     };
     let loops = (0..concurrency).map(|_| Box::pin(poll_one(api, host, &state)));
-    let (ended, _, mut others) = futures_util::future::select_all(loops).await;
-    let mut idle = state.handling.subscribe();
-    while *idle.borrow_and_update() > 0 && !others.is_empty() {
-        let changed = std::pin::pin!(idle.changed());
-        let progress =
-            futures_util::future::select(changed, futures_util::future::select_all(others)).await;
-        match progress {
-            Either::Left((_, remaining)) => others = remaining.into_inner(),
-            Either::Right(((_, _, remaining), _)) => others = remaining,
-        }
-    }
-    match ended {
-        Ended::Failed(failure) => failed(host.log(), failure),
-        Ended::Recycle => Ended::Recycle,
+    let (first, _, others) = futures_util::future::select_all(loops).await;
+    let mut handling = state.handling.subscribe();
+    let all_answered = std::pin::pin!(handling.wait_for(|count| *count == 0));
+    let rest = futures_util::future::join_all(others);
+    let later = match futures_util::future::select(all_answered, rest).await {
+        Either::Left(_) => Vec::new(),
+        Either::Right((later, _)) => later,
+    };
+    let mut failures = later
+        .into_iter()
+        .chain([first])
+        .filter_map(|ended| match ended {
+            Ended::Failed(failure) => Some(failure),
+            Ended::Recycle => None,
+        });
+    // A failed Runtime API fails them all; one word of it is enough.
+    match failures.next_back() {
+        Some(failure) => failed(host.log(), failure),
+        None => Ended::Recycle,
     }
 }
 
@@ -174,34 +180,50 @@ async fn poll(api: &RuntimeApi, host: &Host, concurrency: u32) -> Ended {
 struct Polling {
     /// No event has been handled yet.
     cold: AtomicBool,
-    /// Events that have come and are not answered yet.
+    /// One loop has ended; no other asks for another event.
+    ending: AtomicBool,
+    /// Events that have begun to arrive and are not answered yet.
     handling: watch::Sender<usize>,
 }
 
-async fn poll_one(api: &RuntimeApi, host: &Host, state: &Polling) -> Ended {
-    loop {
-        let next = match api.next().await {
-            Ok(next) => next,
-            Err(error) => return Ended::Failed(Failure::from(error)),
-        };
+/// An event that has begun to arrive; dropped when it is answered, or lost on its way.
+struct Handling<'a>(&'a Polling);
+
+impl<'a> Handling<'a> {
+    fn begin(state: &'a Polling) -> Self {
         state.handling.send_modify(|count| *count += 1);
+        Self(state)
+    }
+}
+
+impl Drop for Handling<'_> {
+    fn drop(&mut self) {
+        self.0.handling.send_modify(|count| *count -= 1);
+    }
+}
+
+async fn poll_one(api: &RuntimeApi, host: &Host, state: &Polling) -> Ended {
+    let ended = loop {
+        let mut arrived = None;
+        let next = match api.next(|| arrived = Some(Handling::begin(state))).await {
+            Ok(next) => next,
+            Err(error) => break Ended::Failed(Failure::from(error)),
+        };
         let outcome = answer(api, host, &next).await;
-        summarise(
-            host,
-            &next,
-            &outcome,
-            state.cold.swap(false, Ordering::Relaxed),
-        );
+        let cold = state.cold.swap(false, Ordering::Relaxed);
+        summarise(host, &next, &outcome, cold);
         // Lambda freezes the process once it asks for the next event; what was not written then may never be.
         host.log().flush();
-        state.handling.send_modify(|count| *count -= 1);
-        if outcome
+        drop(arrived);
+        let panicked = outcome
             .result
-            .is_err_and(|failure| failure.code == Code::HostPanic)
-        {
-            return Ended::Recycle;
+            .is_err_and(|failure| failure.code == Code::HostPanic);
+        if panicked || state.ending.load(Ordering::Relaxed) {
+            break Ended::Recycle;
         }
-    }
+    };
+    state.ending.store(true, Ordering::Relaxed);
+    ended
 }
 
 /// Handles an event and posts what it came to. A response that the API does not take becomes a failure.

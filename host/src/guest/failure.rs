@@ -7,6 +7,7 @@ use crate::error::{Code, Failure};
 use crate::event::check_json;
 use crate::interface::invocation::Abort;
 use crate::quantity::{Bytes, Time};
+use std::collections::HashSet;
 use std::time::Duration;
 use wasmtime::{FrameInfo, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
@@ -27,8 +28,15 @@ const HOST_CALL_EXHAUSTED: &str = "fuel allocated for hostcalls";
 /// The longest line of a trace; a name section may hold names of any length.
 const PLACE_BYTES_MAX: usize = 1 << 10;
 
-/// Frames of one function, innermost first, that tell a recursion from a mistake: half of what a trace holds.
-const RECURSION_FRAMES: usize = 10;
+/// All the frames that a trace holds, and how few functions they are of, when a recursion is told from a mistake.
+const RECURSION_FRAMES: usize = 20;
+const RECURSION_FUNCTIONS: usize = 4;
+
+/// What wasmtime says, in no type of its own, of more instances, memories or tables than the limiter allows.
+const TOO_MANY_PARTS: &str = "resource limit exceeded";
+
+/// Parts of the paths that toolchains give their own sources.
+const LIBRARY_SOURCES: [&str; 3] = ["/rustc/", "/rustlib/", "wasi-libc"];
 
 /// Names that belong to a language's machinery, not to the author's code.
 const MACHINERY: [&str; 10] = [
@@ -100,7 +108,7 @@ pub(super) fn trapped(error: &wasmtime::Error, state: &GuestState, allowed: Dura
     } else if trap == Some(&Trap::StackOverflow) || exhausted_its_own_stack(error) {
         Failure::new(
             Code::StackLimit,
-            "the call stack grew beyond its limit, in a recursion",
+            "the call stack grew beyond its limit, in a deep recursion",
         )
     } else if let Some(I32Exit(status)) = error.downcast_ref::<I32Exit>() {
         let how = if *status == 0 { "success" } else { "an error" };
@@ -110,7 +118,7 @@ pub(super) fn trapped(error: &wasmtime::Error, state: &GuestState, allowed: Dura
         )
     } else if let Some(wanted) = state.limiter.refused() {
         memory(wanted, state.limiter.limit())
-    } else if trace.is_empty() && root_cause(error).contains(HOST_CALL_EXHAUSTED) {
+    } else if frames(error).is_empty() && root_cause(error).contains(HOST_CALL_EXHAUSTED) {
         let message = format!(
             "the response or failure has more than {} bytes",
             super::HOST_CALL_BYTES_MAX
@@ -125,36 +133,44 @@ pub(super) fn trapped(error: &wasmtime::Error, state: &GuestState, allowed: Dura
     Failure { trace, ..failure }
 }
 
-/// An instance that could not be made: by a trap in its start code, for want of memory within the limit, or because
-/// this machine has no more to give.
+/// An instance that could not be made: by its own start code, for want of memory within the limit, for having more parts
+/// than allowed, or because this machine has no more to give.
 pub(super) fn no_instance(
     error: &wasmtime::Error,
     state: &GuestState,
     allowed: Duration,
 ) -> Failure {
-    if error.is::<Trap>() || error.is::<Abort>() || state.limiter.refused().is_some() {
+    let ran = error.is::<Trap>() || error.is::<I32Exit>() || error.is::<WasmBacktrace>();
+    if ran || state.limiter.refused().is_some() {
         return trapped(error, state, allowed);
+    }
+    let cause = root_cause(error);
+    if cause.contains(TOO_MANY_PARTS) {
+        return Failure::new(
+            Code::ComponentInvalid,
+            format!("the component has more instances, memories or tables than allowed: {cause}"),
+        );
     }
     Failure::new(
         Code::HostSetup,
-        format!("no instance could be made: {}", root_cause(error)),
+        format!("no instance could be made: {cause}"),
     )
 }
 
 /// Compiled languages keep a stack of their own in their memory, at its low end: a recursion leaves the memory below
-/// zero before the engine's stack is full.
+/// zero before the engine's stack is full. So much nesting of so few functions is nothing else in practice.
 fn exhausted_its_own_stack(error: &wasmtime::Error) -> bool {
     let out_of_bounds = error.downcast_ref::<Trap>() == Some(&Trap::MemoryOutOfBounds);
-    let frames = error
+    let frames = frames(error);
+    let distinct: HashSet<_> = frames.iter().map(FrameInfo::func_index).collect();
+    out_of_bounds && frames.len() >= RECURSION_FRAMES && distinct.len() <= RECURSION_FUNCTIONS
+}
+
+fn frames(error: &wasmtime::Error) -> &[FrameInfo] {
+    error
         .downcast_ref::<WasmBacktrace>()
         .map(WasmBacktrace::frames)
-        .unwrap_or_default();
-    let innermost = frames.first().map(FrameInfo::func_index);
-    let repeated = frames
-        .iter()
-        .take_while(|frame| Some(frame.func_index()) == innermost)
-        .count();
-    out_of_bounds && repeated >= RECURSION_FRAMES
+        .unwrap_or_default()
 }
 
 fn panicked(abort: &Abort, mut trace: Vec<String>) -> Failure {
@@ -212,11 +228,8 @@ fn place(frame: &FrameInfo) -> Option<String> {
         ))
     });
     let lines: Vec<_> = lines.collect();
-    // Builds keep the author's files relative; absolute paths and addresses are the toolchain's own sources.
-    let own = lines
-        .iter()
-        .find(|(_, file, _)| !file.starts_with('/') && !file.contains("://"));
-    match own {
+    let is_library = |file: &str| LIBRARY_SOURCES.iter().any(|part| file.contains(part));
+    match lines.iter().find(|(_, file, _)| !is_library(file)) {
         Some((name, file, line)) => Some(cut(format!("{name} ({file}:{line})"), PLACE_BYTES_MAX)),
         None if lines.is_empty() => Some(cut(name, PLACE_BYTES_MAX)),
         None => None,

@@ -92,22 +92,25 @@ impl ResourceLimiter for MemoryLimiter {
         &mut self,
         current: usize,
         desired: usize,
-        _: Option<usize>,
+        maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        Ok(self.grow(desired.saturating_sub(current)))
+        // Beyond its own maximum it will not grow, and asking is no fault.
+        Ok(maximum.is_none_or(|maximum| desired <= maximum)
+            && self.grow(desired.saturating_sub(current)))
     }
 
     fn table_growing(
         &mut self,
         current: usize,
         desired: usize,
-        _: Option<usize>,
+        maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        Ok(self.grow(
-            desired
-                .saturating_sub(current)
-                .saturating_mul(TABLE_ELEMENT_BYTES),
-        ))
+        Ok(maximum.is_none_or(|maximum| desired <= maximum)
+            && self.grow(
+                desired
+                    .saturating_sub(current)
+                    .saturating_mul(TABLE_ELEMENT_BYTES),
+            ))
     }
 
     fn instances(&self) -> usize {

@@ -91,11 +91,14 @@ impl Inner {
             scope,
             fields,
         });
-        if line.len() > self.left {
+        let cost = line.len() + "\n".len();
+        if cost > self.left {
+            // What comes later and is shorter is left out as well: a log with holes misleads.
+            self.left = 0;
             self.cut += 1;
             return;
         }
-        self.left -= line.len();
+        self.left -= cost;
         self.written += 1;
         self.cut += u64::from(shown.len() < message.len());
         self.log.raw(line);

@@ -77,12 +77,14 @@ impl RuntimeApi {
         })
     }
 
-    /// Waits for an event, however long: the process may be frozen meanwhile.
-    pub(super) async fn next(&self) -> Result<NextEvent, ApiError> {
+    /// Waits for an event, however long: the process may be frozen meanwhile. Calls `arrived` as soon as one begins to
+    /// come, from when on it is ours to answer.
+    pub(super) async fn next(&self, arrived: impl FnOnce()) -> Result<NextEvent, ApiError> {
         let request = "next";
         let response = self
             .call(request, Method::GET, "/invocation/next", &[], Body::empty())
             .await?;
+        arrived();
         let (parts, body) = response.into_parts();
         let body = body.collect().await.map_err(|error| ApiError::Transport {
             request,
