@@ -356,6 +356,20 @@ fn memory_beyond_the_limit_is_a_failure_of_its_own_and_the_peak_is_told() {
 }
 
 #[test]
+fn growths_that_fail_give_nothing_back() {
+    let outcome = Rig::of("misbehave")
+        .memory(16)
+        .start()
+        .handle("\"creep 64\"");
+    let had: usize = outcome.result.unwrap().parse().unwrap();
+    assert!(
+        (8..16).contains(&had),
+        "{had} MiB more than it started with"
+    );
+    assert!(outcome.usage.memory_peak <= 16 << 20, "{:?}", outcome.usage);
+}
+
+#[test]
 fn a_guest_that_handles_a_refused_growth_goes_on() {
     assert_eq!(
         Rig::of("misbehave")

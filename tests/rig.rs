@@ -248,6 +248,11 @@ pub struct Finished {
     pub exit: i32,
 }
 
+/// Runs the command with arguments, as a person types it.
+pub fn typed(arguments: &[&str]) -> Finished {
+    finish(&mut crunchbox(arguments))
+}
+
 pub fn finish(command: &mut Command) -> Finished {
     let Output {
         status,

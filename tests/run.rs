@@ -1,7 +1,7 @@
 //! `crunchbox run` as a person types it.
 
 use crate::handle::ODD;
-use crate::rig::{PROGRAM, crunchbox, events, finish, guest, root, text};
+use crate::rig::{PROGRAM, crunchbox, events, finish, guest, root, text, typed};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 /// Runs a component that can't be run; returns exit status and words.
 fn run_bad(path: &Path, event: &str) -> (i32, String) {
-    let done = finish(&mut crunchbox(&["run", text(path), "--data", event]));
+    let done = typed(&["run", text(path), "--data", event]);
     assert_eq!(
         done.stdout, "",
         "no response, so nothing on standard output"
@@ -28,14 +28,14 @@ fn run_bad(path: &Path, event: &str) -> (i32, String) {
 fn run_answers_an_event_from_a_file_on_standard_output() {
     let file = format!("{}/two-stations.json", events());
     let config = text(&root().join("guest/examples/crunch/config.toml")).to_owned();
-    let done = finish(&mut crunchbox(&[
+    let done = typed(&[
         "run",
         text(&guest("crunch")),
         "-e",
         &file,
         "--config",
         &config,
-    ]));
+    ]);
     assert_eq!(done.exit, 0, "{}", done.stderr);
     assert!(
         done.stdout.starts_with("{\"stations\":{\"bergen\""),
@@ -85,12 +85,7 @@ fn a_folder_of_events_ends_with_a_summary_and_the_first_failures_exit_status() {
     ] {
         std::fs::write(folder.path().join(name), event).unwrap();
     }
-    let done = finish(&mut crunchbox(&[
-        "run",
-        text(&guest("misbehave")),
-        "-e",
-        text(folder.path()),
-    ]));
+    let done = typed(&["run", text(&guest("misbehave")), "-e", text(folder.path())]);
     assert_eq!((done.exit, done.stdout.as_str()), (11, "null\n"));
     assert!(
         done.stderr.contains("3 events: 1 ok, 2 failed"),
@@ -112,15 +107,11 @@ fn a_second_run_loads_the_artifact_from_the_cache_and_says_so() {
         text(cache.path()),
     ];
     assert!(
-        finish(&mut crunchbox(&arguments))
+        typed(&arguments)
             .stderr
             .contains("Compiled, kept in the cache")
     );
-    assert!(
-        finish(&mut crunchbox(&arguments))
-            .stderr
-            .contains("Loaded from the cache")
-    );
+    assert!(typed(&arguments).stderr.contains("Loaded from the cache"));
 }
 
 #[test]
@@ -134,13 +125,7 @@ fn with_json_every_line_of_standard_error_is_an_object() {
         std::fs::write(folder.path().join(name), event).unwrap();
     }
     let guest = guest("misbehave");
-    let done = finish(&mut crunchbox(&[
-        "run",
-        text(&guest),
-        "-e",
-        text(folder.path()),
-        "--json",
-    ]));
+    let done = typed(&["run", text(&guest), "-e", text(folder.path()), "--json"]);
     let lines: Vec<serde_json::Value> = done
         .stderr
         .lines()
@@ -161,13 +146,7 @@ fn with_json_every_line_of_standard_error_is_an_object() {
         (&lines[5]["events"], &lines[5]["failed"]),
         (&3.into(), &2.into())
     );
-    let early = finish(&mut crunchbox(&[
-        "run",
-        "missing.wasm",
-        "--data",
-        "1",
-        "--json",
-    ]));
+    let early = typed(&["run", "missing.wasm", "--data", "1", "--json"]);
     let failure: serde_json::Value = serde_json::from_str(&early.stderr).unwrap();
     assert_eq!(
         (&failure["type"], &failure["code"]),
@@ -180,12 +159,7 @@ fn a_failure_among_many_events_names_its_event() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("good.json"), "1").unwrap();
     std::fs::write(folder.path().join("bad.json"), "{").unwrap();
-    let done = finish(&mut crunchbox(&[
-        "run",
-        text(&guest("echo")),
-        "-e",
-        text(folder.path()),
-    ]));
+    let done = typed(&["run", text(&guest("echo")), "-e", text(folder.path())]);
     assert!(
         done.stderr.contains("bad.json: Crunchbox.EventNotJson"),
         "{}",
@@ -219,7 +193,7 @@ fn set_and_config_reach_the_guest_in_that_order() {
     std::fs::write(&config, r#"{"db": {"host": "file", "port": 1}}"#).unwrap();
     let guest = guest("facts");
     let event = r#"{"config": ["db"]}"#;
-    let done = finish(&mut crunchbox(&[
+    let done = typed(&[
         "run",
         text(&guest),
         "--data",
@@ -228,13 +202,13 @@ fn set_and_config_reach_the_guest_in_that_order() {
         text(&config),
         "--set",
         "db.host=set",
-    ]));
+    ]);
     let facts: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
     assert_eq!(
         facts["config"],
         serde_json::json!({"host": "set", "port": 1})
     );
-    let done = finish(&mut crunchbox(&[
+    let done = typed(&[
         "run",
         text(&guest),
         "--data",
@@ -243,7 +217,7 @@ fn set_and_config_reach_the_guest_in_that_order() {
         text(&config),
         "--set",
         "db=secret",
-    ]));
+    ]);
     assert_eq!(done.exit, 50);
     assert!(
         done.stderr.contains("expected a table") && !done.stderr.contains("secret"),
@@ -344,12 +318,7 @@ fn a_component_or_event_without_permission_is_refused() {
 #[test]
 fn an_event_that_is_missing_or_not_json_has_its_own_exit_status() {
     let guest = guest("echo");
-    let done = finish(&mut crunchbox(&[
-        "run",
-        text(&guest),
-        "-e",
-        "/no/such/event.json",
-    ]));
+    let done = typed(&["run", text(&guest), "-e", "/no/such/event.json"]);
     assert!(
         done.exit == 42 && done.stderr.contains("/no/such/event.json"),
         "{}",
@@ -358,12 +327,7 @@ fn an_event_that_is_missing_or_not_json_has_its_own_exit_status() {
     let (exit, stderr) = run_bad(&guest, "{nope");
     assert!(exit == 40 && stderr.contains("line 1 column 2"), "{stderr}");
     let empty = tempfile::tempdir().unwrap();
-    let done = finish(&mut crunchbox(&[
-        "run",
-        text(&guest),
-        "-e",
-        text(empty.path()),
-    ]));
+    let done = typed(&["run", text(&guest), "-e", text(empty.path())]);
     assert!(
         done.exit == 42 && done.stderr.contains("end in .json"),
         "{}",
@@ -374,7 +338,7 @@ fn an_event_that_is_missing_or_not_json_has_its_own_exit_status() {
 #[test]
 fn an_endless_event_is_refused_for_its_size() {
     let guest = guest("echo");
-    let done = finish(&mut crunchbox(&["run", text(&guest), "-e", "/dev/zero"]));
+    let done = typed(&["run", text(&guest), "-e", "/dev/zero"]);
     assert!(
         done.exit == 41 && done.stderr.contains("at most 6291456"),
         "{}",
@@ -409,7 +373,7 @@ fn where_it_is_too_small_for_a_single_memory_the_machine_is_to_blame_not_the_gue
 fn run_with_addresses(kibibytes: u64) -> crate::rig::Finished {
     let guest = guest("echo");
     // The first run compiles; what the compiler needs is not the question here.
-    assert_eq!(finish(&mut crunchbox(&["check", text(&guest)])).exit, 0);
+    assert_eq!(typed(&["check", text(&guest)]).exit, 0);
     let script = format!(
         "ulimit -v {kibibytes}; exec {PROGRAM} run {} --data 1 --json",
         text(&guest)

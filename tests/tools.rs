@@ -1,6 +1,6 @@
 //! The other commands as a person types them: build, check, event, explain, precompile, and help for all.
 
-use crate::rig::{PROGRAM, crunchbox, events, finish, guest, root, text};
+use crate::rig::{PROGRAM, crunchbox, events, finish, guest, root, text, typed};
 use std::path::Path;
 use std::process::Command;
 
@@ -39,7 +39,7 @@ fn a_project_is_built_and_run_from_its_folder() {
 
 #[test]
 fn check_tells_shape_imports_size_and_what_it_would_need_granted() {
-    let done = finish(&mut crunchbox(&["check", text(&guest("facts")), "--json"]));
+    let done = typed(&["check", text(&guest("facts")), "--json"]);
     let told: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
     assert_eq!(told["shape"], "crunchbox:function/handler@0.1.0");
     assert_eq!(
@@ -63,7 +63,7 @@ fn check_refuses_what_this_host_cannot_run_and_still_tells_what_it_is() {
         folder.path(),
         r#"(component (import "acme:db/rows@1.0.0" (instance)))"#,
     );
-    let done = finish(&mut crunchbox(&["check", text(&path)]));
+    let done = typed(&["check", text(&path)]);
     assert!(
         done.exit == 26 && done.stdout.contains("acme:db/rows@1.0.0"),
         "{}",
@@ -76,7 +76,7 @@ fn check_refuses_what_this_host_cannot_run_and_still_tells_what_it_is() {
 fn a_project_that_does_not_build_shows_the_compilers_words() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("crunchbox.toml"), "[function]\nname = \"x\"\n[build]\ncommand = \"echo no such type; false\"\ncomponent = \"x.wasm\"\n").unwrap();
-    let done = finish(&mut crunchbox(&["build", text(folder.path())]));
+    let done = typed(&["build", text(folder.path())]);
     assert!(
         done.exit == 61 && done.stderr.contains("no such type") && done.stdout.is_empty(),
         "{}",
@@ -85,9 +85,41 @@ fn a_project_that_does_not_build_shows_the_compilers_words() {
 }
 
 #[test]
+fn a_project_with_a_build_command_of_its_own_runs_what_that_makes() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = |component: &str| {
+        let command = format!("cp {} made.wasm", text(&guest("echo")));
+        format!(
+            "[function]\nname = 'x'\n[build]\ncommand = '{command}'\ncomponent = '{component}'\n"
+        )
+    };
+    let path = folder.path().join("crunchbox.toml");
+    std::fs::write(&path, manifest("made.wasm")).unwrap();
+    let done = typed(&["run", text(folder.path()), "--data", "[1]"]);
+    assert_eq!(
+        (done.exit, done.stdout.as_str()),
+        (0, "[1]"),
+        "{}",
+        done.stderr
+    );
+    std::fs::write(&path, manifest("other.wasm")).unwrap();
+    let done = typed(&["run", text(folder.path()), "--data", "[1]"]);
+    assert!(
+        done.exit == 61 && done.stderr.contains("other.wasm` is missing"),
+        "{}",
+        done.stderr
+    );
+    assert!(
+        done.stderr.contains("hint: compare `[build]`"),
+        "{}",
+        done.stderr
+    );
+}
+
+#[test]
 fn a_folder_that_is_no_project_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let done = finish(&mut crunchbox(&["build", text(folder.path())]));
+    let done = typed(&["build", text(folder.path())]);
     assert!(
         done.exit == 52 && done.stderr.contains("Cargo.toml"),
         "{}",
@@ -97,14 +129,14 @@ fn a_folder_that_is_no_project_is_refused() {
 
 #[test]
 fn a_sample_event_is_what_the_typed_event_reads() {
-    let done = finish(&mut crunchbox(&[
+    let done = typed(&[
         "event",
         "sns",
         "{\"station\":\"oslo\",\"metric\":\"t\",\"value\":1}",
         "two",
         "--attribute",
         "unit=C",
-    ]));
+    ]);
     let event: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
     assert_eq!(event["Records"].as_array().unwrap().len(), 2);
     assert_eq!(
@@ -113,14 +145,14 @@ fn a_sample_event_is_what_the_typed_event_reads() {
     );
     let config = text(&root().join("guest/examples/crunch/config.toml")).to_owned();
     let guest = guest("crunch");
-    let done = finish(&mut crunchbox(&[
+    let done = typed(&[
         "run",
         text(&guest),
         "--data",
         &done.stdout,
         "--config",
         &config,
-    ]));
+    ]);
     assert!(
         done.stdout.contains("\"oslo\"") && done.stderr.contains("WARN skipped"),
         "{}{}",
@@ -132,13 +164,9 @@ fn a_sample_event_is_what_the_typed_event_reads() {
 #[test]
 fn explain_knows_a_code_by_name_or_exit_status_and_no_other() {
     for code in ["Crunchbox.MemoryLimit", "memorylimit", "12"] {
-        assert!(
-            finish(&mut crunchbox(&["explain", code]))
-                .stdout
-                .contains("exit status 12")
-        );
+        assert!(typed(&["explain", code]).stdout.contains("exit status 12"));
     }
-    let done = finish(&mut crunchbox(&["explain", "NoReadings"]));
+    let done = typed(&["explain", "NoReadings"]);
     assert!(
         done.exit == 53 && done.stderr.contains("author's own"),
         "{}",
@@ -148,17 +176,17 @@ fn explain_knows_a_code_by_name_or_exit_status_and_no_other() {
 
 #[test]
 fn help_says_what_goes_where() {
-    let help = finish(&mut crunchbox(&["run", "--help"])).stdout;
+    let help = typed(&["run", "--help"]).stdout;
     assert!(
         help.contains("byte for byte") && help.contains("standard error"),
         "{help}"
     );
     assert!(
-        finish(&mut crunchbox(&["precompile", "--help"]))
+        typed(&["precompile", "--help"])
             .stdout
             .contains("statement")
     );
-    let wrong = finish(&mut crunchbox(&["run", "x.wasm"]));
+    let wrong = typed(&["run", "x.wasm"]);
     assert!(
         wrong.exit == 2 && wrong.stderr.contains("--data"),
         "{}",
@@ -178,7 +206,7 @@ fn precompile_writes_what_a_host_without_a_compiler_loads() {
     let folder = tempfile::tempdir().unwrap();
     let component = folder.path().join("guest.wasm");
     std::fs::copy(guest("echo"), &component).unwrap();
-    let done = finish(&mut crunchbox(&["precompile", text(&component)]));
+    let done = typed(&["precompile", text(&component)]);
     assert!(
         done.stdout.trim().ends_with(".cwasm") && Path::new(done.stdout.trim()).is_file(),
         "{}",

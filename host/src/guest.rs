@@ -168,11 +168,6 @@ impl Guest {
         })
     }
 
-    /// What the guest is called and where it comes from.
-    pub fn identity(&self) -> &Identity {
-        &self.identity
-    }
-
     /// What it may use up.
     pub fn limits(&self) -> Limits {
         self.limits

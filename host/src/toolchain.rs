@@ -119,11 +119,11 @@ impl Fault for BuildError {
                 "install Rust from https://rustup.rs, or correct the project's rust-toolchain.toml"
                     .to_owned(),
             ),
-            Self::Unknown { .. }
-            | Self::Setup(_)
-            | Self::Tool { .. }
-            | Self::Failed { .. }
-            | Self::NoComponent(_) => None,
+            Self::NoComponent(_) => Some(
+                "compare `[build]` in crunchbox.toml and the project's own settings with the message"
+                    .to_owned(),
+            ),
+            Self::Unknown { .. } | Self::Setup(_) | Self::Tool { .. } | Self::Failed { .. } => None,
         }
     }
 }

@@ -37,6 +37,7 @@ fn misbehave(event: String, ctx: Context) -> Result<String, Failure> {
         "sleep" => std::thread::sleep(ctx.remaining() * 100),
         "hoard" => return Ok(hoard(amount).to_string()),
         "survive" => return Ok(survive(amount).to_string()),
+        "creep" => return Ok(creep(amount).to_string()),
         "exit" => std::process::exit(3),
         "print" => print_many(amount),
         "log" => (0..amount).for_each(|n| log::error!(n; "line {n}")),
@@ -75,6 +76,22 @@ fn survive(mebibytes: usize) -> bool {
     let refused = block.try_reserve(mebibytes << 20).is_err();
     black_box(&mut block);
     refused
+}
+
+/// Grows by a mebibyte at a time, each followed by growths that must fail; returns how many were had.
+fn creep(mebibytes: usize) -> usize {
+    #[cfg(target_arch = "wasm32")]
+    return (0..mebibytes)
+        .filter(|_| {
+            let had = core::arch::wasm32::memory_grow::<0>(16) != usize::MAX;
+            for absurd in [0xffff, 0x1_0000, usize::MAX] {
+                black_box(core::arch::wasm32::memory_grow::<0>(absurd));
+            }
+            had
+        })
+        .count();
+    #[cfg(not(target_arch = "wasm32"))]
+    mebibytes
 }
 
 fn print_many(lines: usize) {
