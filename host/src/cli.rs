@@ -2,14 +2,32 @@
 
 mod build;
 mod check;
+#[cfg(feature = "publish")]
+mod config;
+#[cfg(feature = "publish")]
+mod copy;
 mod event;
 mod explain;
-#[cfg(feature = "compile")]
+#[cfg(feature = "publish")]
+mod keys;
+#[cfg(feature = "publish")]
+mod list;
+#[cfg(feature = "publish")]
 mod precompile;
 mod printer;
+#[cfg(feature = "publish")]
+mod progress;
+#[cfg(feature = "publish")]
+mod promote;
+#[cfg(feature = "publish")]
+mod publisher;
+#[cfg(feature = "publish")]
+mod release;
 mod report;
 mod run;
+mod shelf;
 mod start;
+mod test;
 
 use crate::error::{Code, Failure};
 use crate::settings::{self, Variables};
@@ -33,15 +51,44 @@ struct Arguments {
 const FIRST_STEPS: &str = "First steps, in a folder with a project:
   crunchbox build --setup
   crunchbox event sns '{\"station\":\"oslo\",\"metric\":\"temp\",\"value\":21.4}' > event.json
-  crunchbox run . -e event.json";
+  crunchbox run . -e event.json
+  crunchbox deploy -m 'the first one'       (into .crunchbox/store, unless --store says s3://…)
+  crunchbox run NAME@live -e event.json";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::Run),
     Build(build::Build),
     Check(check::Check),
-    #[cfg(feature = "compile")]
+    Test(test::Test),
+    #[cfg(feature = "publish")]
+    Deploy(release::Deploy),
+    #[cfg(feature = "publish")]
+    Release(release::Release),
+    #[cfg(feature = "publish")]
+    Promote(promote::Promote),
+    #[cfg(feature = "publish")]
+    Rollback(promote::Rollback),
+    #[cfg(feature = "publish")]
+    Diff(list::DiffCommand),
+    #[cfg(feature = "publish")]
+    List(list::List),
+    #[cfg(feature = "publish")]
+    Status(list::Status),
+    #[cfg(feature = "publish")]
+    History(list::History),
+    #[cfg(feature = "publish")]
+    Config(config::Config),
+    #[cfg(feature = "publish")]
+    Keys(keys::Keys),
+    #[cfg(feature = "publish")]
     Precompile(precompile::Precompile),
+    #[cfg(feature = "publish")]
+    Copy(copy::Copy),
+    #[cfg(feature = "publish")]
+    Prune(copy::Prune),
+    #[cfg(feature = "publish")]
+    Delete(promote::Delete),
     Event(event::Event),
     Explain(explain::Explain),
     /// Print completions for a shell.
@@ -59,8 +106,35 @@ impl Command {
             Self::Build(build) => build.json,
             Self::Check(check) => check.json,
             Self::Explain(explain) => explain.json,
-            #[cfg(feature = "compile")]
-            Self::Precompile(_) => false,
+            Self::Test(test) => test.json,
+            #[cfg(feature = "publish")]
+            Self::Deploy(deploy) => deploy.json,
+            #[cfg(feature = "publish")]
+            Self::Release(release) => release.json,
+            #[cfg(feature = "publish")]
+            Self::Promote(promote) => promote.json,
+            #[cfg(feature = "publish")]
+            Self::Rollback(rollback) => rollback.json,
+            #[cfg(feature = "publish")]
+            Self::Diff(diff) => diff.json,
+            #[cfg(feature = "publish")]
+            Self::List(list) => list.json,
+            #[cfg(feature = "publish")]
+            Self::Status(status) => status.json,
+            #[cfg(feature = "publish")]
+            Self::History(history) => history.json,
+            #[cfg(feature = "publish")]
+            Self::Config(config) => config.wants_json(),
+            #[cfg(feature = "publish")]
+            Self::Keys(keys) => keys.wants_json(),
+            #[cfg(feature = "publish")]
+            Self::Precompile(precompile) => precompile.json,
+            #[cfg(feature = "publish")]
+            Self::Copy(copy) => copy.json,
+            #[cfg(feature = "publish")]
+            Self::Prune(prune) => prune.json,
+            #[cfg(feature = "publish")]
+            Self::Delete(delete) => delete.json,
             Self::Event(_) | Self::Completions { .. } => false,
         }
     }
@@ -102,17 +176,53 @@ fn execute(command: &Command, variables: Variables<'_>) -> ExitCode {
         Ok(printer) => printer,
         Err(failure) => return failure.code.meaning().exit.into(),
     };
-    let outcome = match command {
-        Command::Run(run) => run.execute(&printer, variables),
-        Command::Build(build) => build.execute(&printer, variables).map(|()| 0),
-        Command::Check(check) => check.execute(variables).map(|()| 0),
-        #[cfg(feature = "compile")]
-        Command::Precompile(precompile) => precompile.execute(&printer).map(|()| 0),
-        Command::Event(event) => event.execute().map(|()| 0),
-        Command::Explain(explain) => explain.execute().map(|()| 0),
-        Command::Completions { shell } => completions(*shell).map(|()| 0),
-    };
+    let outcome = block_on(run_command(command, &printer, variables)).flatten();
     printer.finish(outcome)
+}
+
+async fn run_command(
+    command: &Command,
+    printer: &Printer,
+    variables: Variables<'_>,
+) -> Result<u8, Failure> {
+    match command {
+        Command::Run(run) => return run.execute(printer, variables).await,
+        Command::Build(build) => build.execute(printer, variables).await?,
+        Command::Check(check) => check.execute(variables).await?,
+        Command::Test(test) => test.execute(printer, variables).await?,
+        #[cfg(feature = "publish")]
+        Command::Deploy(deploy) => deploy.execute(printer, variables).await?,
+        #[cfg(feature = "publish")]
+        Command::Release(release) => release.execute(printer, variables).await?,
+        #[cfg(feature = "publish")]
+        Command::Promote(promote) => promote.execute(printer, variables).await?,
+        #[cfg(feature = "publish")]
+        Command::Rollback(rollback) => rollback.execute(printer, variables).await?,
+        #[cfg(feature = "publish")]
+        Command::Diff(diff) => diff.execute(variables).await?,
+        #[cfg(feature = "publish")]
+        Command::List(list) => list.execute(variables).await?,
+        #[cfg(feature = "publish")]
+        Command::Status(status) => status.execute(variables).await?,
+        #[cfg(feature = "publish")]
+        Command::History(history) => history.execute(variables).await?,
+        #[cfg(feature = "publish")]
+        Command::Config(config) => config.execute(printer, variables).await?,
+        #[cfg(feature = "publish")]
+        Command::Keys(keys) => keys.execute(printer, variables).await?,
+        #[cfg(feature = "publish")]
+        Command::Precompile(precompile) => precompile.execute(printer, variables).await?,
+        #[cfg(feature = "publish")]
+        Command::Copy(copy) => copy.execute(printer, variables).await?,
+        #[cfg(feature = "publish")]
+        Command::Prune(prune) => prune.execute(printer, variables).await?,
+        #[cfg(feature = "publish")]
+        Command::Delete(delete) => delete.execute(printer, variables).await?,
+        Command::Event(event) => event.execute()?,
+        Command::Explain(explain) => explain.execute()?,
+        Command::Completions { shell } => completions(*shell)?,
+    }
+    Ok(0)
 }
 
 fn completions(shell: clap_complete::Shell) -> Result<(), Failure> {

@@ -17,7 +17,7 @@ const MODULE: &[u8] = b"\0asm\x01\0\0\0";
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 
 /// A SHA-256 digest, written `sha256-` and 64 hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest([u8; 32]);
 
 impl Digest {
@@ -203,6 +203,18 @@ impl Component {
                 bytes: size.max(bytes_read),
             });
         }
+        Ok(Self {
+            digest: Digest::of(&bytes),
+            bytes,
+        })
+    }
+
+    /// A component that is in memory already; `name` is what errors call it.
+    ///
+    /// # Errors
+    /// [`ComponentError`], as for a file.
+    pub fn from_bytes(name: &str, bytes: Vec<u8>) -> Result<Self, ComponentError> {
+        check_header(Path::new(name), bytes.get(..8).unwrap_or(&bytes))?;
         Ok(Self {
             digest: Digest::of(&bytes),
             bytes,

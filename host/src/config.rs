@@ -4,14 +4,17 @@
 mod file;
 mod set;
 
+use crate::component::Digest;
 use crate::error::{Code, Fault};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::path::PathBuf;
 
 pub use file::read;
 
 /// One source of configuration.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Layer {
     /// Where it came from, as reports name it: a file's path, or `CRUNCHBOX_CONFIG`.
     pub origin: String,
@@ -100,6 +103,16 @@ impl Config {
             self.origins.push("--set".to_owned());
         }
         Ok(())
+    }
+
+    /// The digest of the merged tree: what tells one configuration from another in the log.
+    pub fn digest(&self) -> Digest {
+        Digest::of(to_text(&self.tree).as_bytes())
+    }
+
+    /// The merged tree.
+    pub fn into_tree(self) -> Map<String, Value> {
+        self.tree
     }
 
     /// Where the layers came from, weak to strong.

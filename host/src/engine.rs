@@ -119,6 +119,8 @@ pub enum Origin {
     Cache,
     /// It was compiled just now.
     Compiled,
+    /// It was downloaded from the store.
+    Store,
 }
 
 /// The places that artifacts come from, asked in this order.

@@ -189,6 +189,12 @@ codes! {
         "The compiler's words stand above; correct the source and build again.";
     OutputFailed 62 Caller Error "A result cannot be written."
         "Check the path, its permissions and the free space of the disk.";
+    AddressInvalid 54 Caller Error "A name is not a function's, a channel's or an address."
+        "Write `crunch`, `crunch@live`, `crunch@live:41` or `crunch@` and at least eight digits of a release.";
+    PolicyInvalid 55 Config Error "policy.toml cannot be read or says what it must not."
+        "The message names the key, what was expected and what was found.";
+    KeyMissing 56 Caller Error "There is no secret key here whose signature the policy would accept."
+        "Name one with `--key`, or make one with `crunchbox keys new`, which also adds it to policy.toml.";
     HostPanic 70 Host Fatal "The host itself failed while it handled the event."
         "The event was answered and this environment starts afresh; please report the message as a bug.";
     Busy 71 Host Warn "No place for an instance came free in time."
@@ -197,6 +203,40 @@ codes! {
         "The message names what is missing: address space, threads, a folder of one's own for the cache (`--cache`).";
     RuntimeApi 73 Host Fatal "Lambda's Runtime API did not answer as its contract says."
         "Nothing to do on Lambda: the environment is replaced. Elsewhere check AWS_LAMBDA_RUNTIME_API.";
+    StoreUnreachable 80 Store Warn "The store did not answer in time, or broke off."
+        "It is tried again by itself. In a VPC, S3 needs a gateway endpoint; else check region, endpoint and network.";
+    StoreDenied 81 Store Error "The store denies access."
+        "Allow s3:GetObject on the prefix (s3:PutObject for releasing), and s3:ListBucket, so that a missing object is not reported as denied.";
+    StoreUnusable 82 Store Error "The store cannot be used as it is."
+        "The message has the store's words: a bucket that is not there, missing credentials, a full disk, no conditional writes.";
+    ObjectMissing 83 Store Error "What a channel or a release names is not in the store."
+        "Run `crunchbox release` again, or `crunchbox copy` from the store that has it.";
+    ObjectDamaged 84 Store Error "An object of the store does not have the digest or the size that it was named by."
+        "Run `crunchbox release` again in a store without the damaged object; look who can write the bucket.";
+    FormatUnknown 85 Store Error "An object of the store has a format or keys that this version does not know."
+        "Update the host to the version that wrote it, or write it again with this one.";
+    SignatureInvalid 86 Store Error "A signature is missing, does not fit, or is by a key that the policy does not trust for it."
+        "Sign with a trusted key (`crunchbox keys resign`), or add the key to policy.toml and deploy the package again.";
+    WrongPlace 87 Store Error "An object belongs to another function or channel than the place it was found in."
+        "Somebody copied it there by hand; promote the release to the channel instead.";
+    SequenceBack 88 Store Error "The channel has a smaller sequence number than one already seen."
+        "Use `crunchbox rollback` to go back; a channel deleted by hand goes on with `crunchbox promote --after NUMBER`.";
+    ChannelExpired 89 Store Error "The channel's state was to be believed until a time that has passed."
+        "Promote again, or `crunchbox keys resign` with a later `--not-after`.";
+    ReleaseTooLarge 90 Store Error "The new release and the old one do not fit this host's memory together."
+        "Raise MemorySize of the Lambda function, or make the component smaller.";
+    SmokeFailed 91 Guest Error "An instance of the release could not be made, so it does not replace the one that serves."
+        "The message says why; try the release with `crunchbox run`.";
+    ChannelMissing 92 Caller Error "There is no such function, channel, state or release in the store."
+        "`crunchbox list` says what is there.";
+    ChannelConflict 93 Caller Error "The channel was moved by somebody else meanwhile."
+        "Look at `crunchbox history`, and repeat the command if it is still what you want.";
+    GrantsWider 94 Caller Error "The release may reach more than the one it would replace."
+        "Read what it asks for; repeat with `--allow-grants` if it is to have it.";
+    TestFailed 95 Guest Error "An event of the project did not come out as expected."
+        "The report above names the event; `crunchbox test --update` takes the new responses for right.";
+    GrantUnknown 96 Store Error "The release asks for a kind of grant that this host does not have."
+        "Update the host, or release without that grant.";
 }
 
 impl Code {

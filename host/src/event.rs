@@ -2,6 +2,7 @@
 
 use crate::error::{Code, Failure};
 use serde::Deserialize as _;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The most bytes of an event that Lambda delivers to a synchronous caller's function.
@@ -32,9 +33,28 @@ pub struct Invocation {
     pub identity: Option<String>,
 }
 
+/// What served an event; the same for every event of one loaded guest.
+#[derive(Debug, Clone, Default)]
+pub struct Identity {
+    /// The function's name.
+    pub function: String,
+    /// The channel, or `local`.
+    pub channel: String,
+    /// The channel's sequence number, where there is a channel.
+    pub sequence: Option<u64>,
+    /// The release's id, or the component's digest.
+    pub release: String,
+    /// The component's digest.
+    pub component: String,
+    /// The digest of the merged configuration.
+    pub config: String,
+}
+
 /// What an invocation came to.
 #[derive(Debug)]
 pub struct Outcome {
+    /// What served it; nothing where it never came to a guest.
+    pub served: Option<Arc<Identity>>,
     /// The response, byte for byte as the guest gave it, or why there is none.
     pub result: Result<String, Failure>,
     /// What it took.
@@ -45,6 +65,7 @@ impl Outcome {
     /// An outcome that no guest had a part in.
     pub fn refused(failure: Failure) -> Self {
         Self {
+            served: None,
             result: Err(failure),
             usage: Usage::default(),
         }

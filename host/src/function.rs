@@ -6,9 +6,12 @@ use crate::config::Config;
 use crate::engine::artifact::Artifact;
 use crate::engine::{Artifacts, Engines, Origin};
 use crate::error::{Failure, Level};
-use crate::guest::{Guest, Identity, Limits, Parts};
+use crate::event::Identity;
+use crate::guest::{Guest, Limits, Parts, Shape};
 use crate::host::Host;
+use crate::prepare::{Conditions, Preparation};
 use crate::quantity::Bytes;
+use crate::reader::Reader;
 use crate::telemetry::Log;
 use std::path::Path;
 use std::sync::Arc;
@@ -67,11 +70,13 @@ impl Function {
         let identity = Identity {
             function: self.name,
             channel: "local".to_owned(),
+            sequence: None,
             release: component.digest().to_string(),
+            component: component.digest().to_string(),
+            config: self.config.digest().to_string(),
         };
         let parts = Parts {
             identity,
-            component: component.digest(),
             limits: self.limits,
             config: self.config,
         };
@@ -89,6 +94,53 @@ impl Function {
             load: obtained.elapsed(),
         })
     }
+}
+
+/// Gets a release of a store ready to serve, once and for all: nobody looks for a newer one.
+///
+/// # Errors
+/// A classified failure: of the store, the release, its artifact, its world, or this machine.
+pub async fn start_release(
+    mut release: Preparation,
+    reader: &Reader,
+    conditions: &Conditions,
+    concurrency: u32,
+) -> Result<Ready, Failure> {
+    let started = Instant::now();
+    release.fetch(reader, conditions, 0).await?;
+    let obtained = Instant::now();
+    let engines = Engines::start(concurrency)?;
+    let guest = release.load(&engines, conditions)?;
+    let log = conditions.log.clone();
+    Ok(Ready {
+        host: Host::new(Arc::new(engines), guest, log, concurrency)?,
+        origin: release.origin().unwrap_or(Origin::Cache),
+        obtain: obtained - started,
+        load: obtained.elapsed(),
+    })
+}
+
+/// Loads a component with the limits and the configuration it is to have, and makes one instance.
+///
+/// # Errors
+/// A classified failure: of the component, its artifact, its world, or why there is no instance.
+pub async fn try_out(
+    component: &Component,
+    parts: Parts,
+    artifacts: Artifacts,
+    log: &Log,
+) -> Result<Shape, Failure> {
+    let surroundings = Surroundings {
+        artifacts,
+        log: log.clone(),
+        concurrency: 1,
+    };
+    let (artifact, _) = obtain(component, &surroundings).await?;
+    let engines = Engines::start(1)?;
+    let shape = Shape::of(&engines, &artifact)?;
+    let guest = Guest::load(&engines, &artifact, parts)?;
+    guest.smoke(log.clone(), engines.ticker().running()).await?;
+    Ok(shape)
 }
 
 /// Compiling may take seconds, so it is announced.

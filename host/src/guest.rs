@@ -7,12 +7,13 @@ mod shape;
 
 use crate::bindings::crunchbox::function::types::Failure as GuestFailure;
 use crate::bindings::{Function, FunctionPre};
-use crate::component::Digest;
 use crate::config::Config;
 use crate::engine::artifact::Artifact;
 use crate::engine::{EngineError, Engines, Loaded, Running};
-use crate::error::{Code, Fault};
-use crate::event::{Invocation, Outcome, RESPONSE_BYTES_MAX, Usage, check_event, check_response};
+use crate::error::{Code, Failure, Fault};
+use crate::event::{
+    Identity, Invocation, Outcome, RESPONSE_BYTES_MAX, Usage, check_event, check_response,
+};
 use crate::interface::config::ConfigView;
 use crate::interface::invocation::Facts;
 use crate::interface::log::EventLog;
@@ -27,7 +28,6 @@ use wasmtime::component::{InstancePre, Linker, ResourceTable};
 use wasmtime::{Engine, Store, StoreContextMut, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-pub use crate::interface::invocation::Identity;
 pub use shape::{HANDLER, OFFERED, Shape, is_offered};
 
 /// Bytes a guest may have the host copy in one call, and in its result: the largest response, its failure beside it,
@@ -37,6 +37,9 @@ const HOST_CALL_BYTES_MAX: usize = 16 << 20;
 const HANDLES_MAX: usize = 10_000;
 /// Random bytes in one call; a seed takes 32.
 const RANDOM_BYTES_MAX: u64 = 1 << 20;
+
+/// The longest that making an instance may take before a guest replaces another.
+const SMOKE_TIME: Duration = Duration::from_secs(1);
 
 /// What a guest may use up.
 #[derive(Debug, Clone, Copy)]
@@ -65,8 +68,6 @@ impl Default for Limits {
 pub struct Parts {
     /// What it is called and where it comes from.
     pub identity: Identity,
-    /// The component's digest; log lines carry it.
-    pub component: Digest,
     /// What it may use up.
     pub limits: Limits,
     /// What it is configured with.
@@ -77,9 +78,9 @@ pub struct Parts {
 pub struct Guest {
     pre: FunctionPre<GuestState>,
     identity: Arc<Identity>,
-    component: String,
     config: Arc<Config>,
     limits: Limits,
+    artifact_bytes: u64,
 }
 
 impl std::fmt::Debug for Guest {
@@ -162,9 +163,9 @@ impl Guest {
         Ok(Self {
             pre,
             identity: Arc::new(parts.identity),
-            component: parts.component.to_string(),
             config: Arc::new(parts.config),
             limits: parts.limits,
+            artifact_bytes: artifact.bytes(),
         })
     }
 
@@ -173,12 +174,43 @@ impl Guest {
         self.limits
     }
 
-    /// What every log line of an event names.
-    pub fn scope(&self, request_id: &str) -> Scope {
-        Scope {
-            request_id: request_id.to_owned(),
-            function: self.identity.function.clone(),
-            component: self.component.clone(),
+    /// What it is called and where it comes from.
+    pub fn identity(&self) -> &Arc<Identity> {
+        &self.identity
+    }
+
+    /// The size of its native code, which stays in memory as long as it does.
+    pub fn artifact_bytes(&self) -> u64 {
+        self.artifact_bytes
+    }
+
+    /// Makes one instance under the guest's own limits, and lets it go.
+    ///
+    /// # Errors
+    /// The failure that an event would have met before its handler was called.
+    pub(crate) async fn smoke(&self, log: Log, running: Running) -> Result<(), Failure> {
+        let deadline = Instant::now() + self.limits.time.min(SMOKE_TIME);
+        let event_log = EventLog::new(log, Scope::of(&self.identity, "smoke-test"));
+        let facts = self.facts(Invocation::default(), deadline);
+        let mut store = self.store(facts, event_log.clone());
+        let made = self.pre.instantiate_async(&mut store);
+        let made = tokio::time::timeout_at(deadline.into(), made).await;
+        drop(running);
+        event_log.finish();
+        let allowed = self.limits.time.min(SMOKE_TIME);
+        match made {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(failure::no_instance(&error, store.data(), allowed)),
+            Err(_) => Err(failure::timed_out(allowed)),
+        }
+    }
+
+    fn facts(&self, invocation: Invocation, deadline: Instant) -> Facts {
+        Facts {
+            identity: Arc::clone(&self.identity),
+            invocation,
+            deadline,
+            memory_limit: self.limits.memory.as_usize(),
         }
     }
 
@@ -196,13 +228,8 @@ impl Guest {
         let started = Instant::now();
         let own = started + self.limits.time;
         let deadline = invocation.deadline.map_or(own, |callers| callers.min(own));
-        let event_log = EventLog::new(log, self.scope(&invocation.request_id));
-        let facts = Facts {
-            identity: Arc::clone(&self.identity),
-            invocation,
-            deadline,
-            memory_limit: self.limits.memory.as_usize(),
-        };
+        let event_log = EventLog::new(log, Scope::of(&self.identity, &invocation.request_id));
+        let facts = self.facts(invocation, deadline);
         let mut store = self.store(facts, event_log.clone());
         let mut clock = Clock::default();
         let call = self.call(&mut store, &event, &mut clock);
@@ -232,7 +259,11 @@ impl Guest {
             log_lines: lines.written,
             log_cut: lines.cut,
         };
-        Outcome { result, usage }
+        Outcome {
+            served: Some(Arc::clone(&self.identity)),
+            result,
+            usage,
+        }
     }
 
     async fn call(

@@ -7,6 +7,7 @@ use crate::event::{Invocation, Outcome};
 use crate::guest::Guest;
 use crate::quantity::Time;
 use crate::telemetry::Log;
+use arc_swap::ArcSwap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,7 +18,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 #[derive(Debug)]
 pub struct Host {
     engines: Arc<Engines>,
-    guest: Arc<Guest>,
+    /// What serves now. Events in flight keep what they began with.
+    slot: ArcSwap<Guest>,
     log: Log,
     places: Semaphore,
     workers: Workers,
@@ -54,7 +56,7 @@ impl Host {
         let concurrency = concurrency.clamp(1, Semaphore::MAX_PERMITS);
         Ok(Self {
             engines,
-            guest: Arc::new(guest),
+            slot: ArcSwap::from_pointee(guest),
             log,
             places: Semaphore::new(concurrency),
             workers: Workers::start(concurrency).map_err(HostError::Workers)?,
@@ -63,7 +65,28 @@ impl Host {
 
     /// The guest that handles events now.
     pub fn guest(&self) -> Arc<Guest> {
-        Arc::clone(&self.guest)
+        self.slot.load_full()
+    }
+
+    /// Lets another guest handle all events from now on. Events in flight finish with the one they began with.
+    pub fn swap(&self, guest: Arc<Guest>) {
+        self.slot.store(guest);
+    }
+
+    /// Tries whether an instance of a guest can be made, beside the events in flight and in a place of its own.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn smoke(&self, guest: Arc<Guest>) -> Result<(), Failure> {
+        let log = self.log.clone();
+        let running = self.engines.ticker().running();
+        let task = async move { guest.smoke(log, running).await };
+        self.workers.run(task).await.unwrap_or_else(Err)
+    }
+
+    /// The engines that guests are loaded into.
+    pub fn engines(&self) -> &Engines {
+        &self.engines
     }
 
     /// Whether guests that fit it run from a pool of places.
@@ -83,13 +106,13 @@ impl Host {
             Ok(place) => place,
             Err(failure) => return Outcome::refused(failure),
         };
-        let guest = Arc::clone(&self.guest);
+        let guest = self.guest();
         let log = self.log.clone();
         let running = self.engines.ticker().running();
         let task = async move { guest.invoke(invocation, log, running).await };
         let outcome = self.workers.run(task).await;
         drop(place);
-        outcome
+        outcome.unwrap_or_else(Outcome::refused)
     }
 
     /// Waits for a place among those that run at once.
@@ -97,7 +120,7 @@ impl Host {
         if let Ok(place) = self.places.try_acquire() {
             return Ok(place);
         }
-        let limit = self.guest.limits().time;
+        let limit = self.slot.load().limits().time;
         let left = deadline.map_or(limit, |deadline| {
             deadline
                 .saturating_duration_since(Instant::now())
@@ -135,15 +158,16 @@ impl Workers {
         Ok(Self(Some(runtime)))
     }
 
-    /// Runs a task; a panic in it becomes an outcome.
-    async fn run(&self, task: impl Future<Output = Outcome> + Send + 'static) -> Outcome {
+    /// Runs a task; a panic in it becomes a failure.
+    async fn run<R: Send + 'static>(
+        &self,
+        task: impl Future<Output = R> + Send + 'static,
+    ) -> Result<R, Failure> {
         let Some(runtime) = &self.0 else {
-            return Outcome::refused(Failure::new(Code::HostPanic, "the host is shutting down"));
+            return Err(Failure::new(Code::HostPanic, "the host is shutting down"));
         };
-        match runtime.spawn(task).await {
-            Ok(outcome) => outcome,
-            Err(error) => Outcome::refused(Failure::new(Code::HostPanic, panic_message(error))),
-        }
+        let finished = runtime.spawn(task).await;
+        finished.map_err(|error| Failure::new(Code::HostPanic, panic_message(error)))
     }
 }
 
@@ -178,15 +202,15 @@ mod tests {
     async fn a_panic_of_the_host_is_an_outcome_and_the_next_task_runs() {
         let workers = Workers::start(1).unwrap();
         let failure = workers
-            .run(async { panic!("a {}", "bug") })
+            .run(async {
+                if true {
+                    panic!("a {}", "bug")
+                }
+            })
             .await
-            .result
             .unwrap_err();
         assert_eq!(failure.code, Code::HostPanic);
         assert_eq!(failure.message, "the host panicked: a bug");
-        let next = workers
-            .run(async { Outcome::refused(Failure::new(Code::Busy, "")) })
-            .await;
-        assert_eq!(next.code(), "Crunchbox.Busy");
+        assert_eq!(workers.run(async { 1 }).await, Ok(1));
     }
 }

@@ -1,17 +1,16 @@
 //! `crunchbox.toml`: what a function is called, how it is built, what it may use up, where its configuration lies.
 //! Reads and checks; builds and runs nothing.
 
+use crate::address::FunctionName;
 use crate::config::{self, ConfigError, Layer};
 use crate::error::{Code, Fault};
 use crate::quantity::{Bytes, Time};
+use crate::store::{Location, LocationError};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
 /// The file's name.
 pub const FILE_NAME: &str = "crunchbox.toml";
-
-/// The longest name of a function: what fits a DNS label.
-const NAME_CHARS_MAX: usize = 63;
 
 /// A checked `crunchbox.toml`.
 #[derive(Debug, Clone)]
@@ -19,13 +18,17 @@ pub struct Manifest {
     /// The folder it lies in; paths in it start there.
     pub folder: PathBuf,
     /// The function's name.
-    pub name: String,
+    pub name: FunctionName,
     /// What overrides the guesses of `crunchbox build`.
     pub build: Build,
     /// What the guest may use up.
     pub limits: Limits,
-    /// Files of the base layer, weak to strong.
+    /// Files of the base layer, weak to strong, as the manifest names them.
     pub base: Vec<PathBuf>,
+    /// The folder of events to test with.
+    pub events: Option<PathBuf>,
+    /// Where releases go.
+    pub store: Option<Location>,
 }
 
 /// Overrides for `crunchbox build`.
@@ -87,12 +90,28 @@ struct Raw {
     limits: Limits,
     #[serde(default)]
     config: RawConfig,
+    #[serde(default)]
+    test: RawTest,
+    #[serde(default)]
+    store: RawStore,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawFunction {
-    name: String,
+    name: FunctionName,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawTest {
+    events: Option<PathBuf>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawStore {
+    url: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -123,20 +142,20 @@ impl Manifest {
         };
         let raw: Raw =
             toml::from_str(text).map_err(|error| malformed(error.to_string().trim().to_owned()))?;
-        check_name(&raw.function.name).map_err(malformed)?;
         let folder = path.parent().map(Path::to_owned).unwrap_or_default();
-        let base = raw
-            .config
-            .base
-            .iter()
-            .map(|file| folder.join(file))
-            .collect();
+        let store = raw.store.url.as_deref().map(str::parse).transpose();
+        let store = store.map_err(|error: LocationError| malformed(error.to_string()))?;
         Ok(Self {
-            folder,
             name: raw.function.name,
             build: raw.build,
             limits: raw.limits,
-            base,
+            base: raw.config.base,
+            events: raw.test.events.map(|events| folder.join(events)),
+            store: store.map(|store| match store {
+                Location::Folder(path) => Location::Folder(folder.join(path)),
+                s3 @ Location::S3(_) => s3,
+            }),
+            folder,
         })
     }
 
@@ -145,22 +164,22 @@ impl Manifest {
     /// # Errors
     /// [`ConfigError`], naming the file and the place.
     pub fn layers(&self) -> Result<Vec<Layer>, ConfigError> {
-        self.base.iter().map(|path| config::read(path)).collect()
+        let files = self.base.iter().map(|path| self.folder.join(path));
+        files.map(|path| config::read(&path)).collect()
     }
-}
 
-fn check_name(name: &str) -> Result<(), String> {
-    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if name.is_empty()
-        || name.len() > NAME_CHARS_MAX
-        || name.starts_with('-')
-        || !name.chars().all(allowed)
-    {
-        return Err(format!(
-            "function.name: expected 1 to {NAME_CHARS_MAX} of `a-z`, `0-9` and `-`, not starting with `-`, got `{name}`"
-        ));
+    /// The same, named as the manifest names them, so that the same files make the same release wherever they lie.
+    ///
+    /// # Errors
+    /// [`ConfigError`], naming the file and the place.
+    pub fn sealed_layers(&self) -> Result<Vec<Layer>, ConfigError> {
+        let named = |(mut layer, path): (Layer, &PathBuf)| {
+            layer.origin = path.display().to_string();
+            layer
+        };
+        let layers = self.layers()?;
+        Ok(layers.into_iter().zip(&self.base).map(named).collect())
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -182,14 +201,14 @@ mod tests {
         let text = "[function]\nname='a'\n[limits]\ntime='20s'\nmemory='64 MiB'\n[config]\nbase=['config.toml']";
         let manifest = parse(text).unwrap();
         assert_eq!(manifest.limits.memory, Some(Bytes::mebi(64)));
-        assert_eq!(manifest.base, [PathBuf::from("/f/config.toml")]);
+        assert_eq!(manifest.base, [PathBuf::from("config.toml")]);
     }
 
     #[test]
     fn what_is_unknown_or_wrong_is_refused_by_name() {
         for (text, named) in [
-            ("[function]\nname='A'", "function.name"),
-            ("[function]\nname=''", "function.name"),
+            ("[function]\nname='A'", "expected a function's name"),
+            ("[function]\nname=''", "expected a function's name"),
             ("[function]\nname='a'\n[limit]\n", "unknown field `limit`"),
             ("[function]\nname='a'\n[limits]\nmemory='lots'", "128 MiB"),
             ("[function]\nname='a'\n[limits]\ntime='0s'", "above zero"),

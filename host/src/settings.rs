@@ -1,10 +1,11 @@
 //! The only reader of the process environment. Turns it into plain values that are handed down; tests pass a closure.
 
+use crate::address::{Address, Which};
 use crate::error::{Code, Fault, Level};
 use crate::quantity::Bytes;
 use crate::telemetry::Format;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What this host needs beside its guests: 9 MB measured with a handler loaded.
 const HOST_BASE: Bytes = Bytes::mebi(16);
@@ -21,6 +22,15 @@ const CONCURRENCY_MAX: u32 = 1_600;
 
 /// The least that is left for a guest, whatever the function's memory: below it no handler starts.
 const GUEST_MEMORY_MIN: Bytes = Bytes::mebi(16);
+
+/// The variable that says where the store is.
+pub const STORE: &str = "CRUNCHBOX_STORE";
+
+/// The variable that says where to keep what came from the store.
+const CACHE: &str = "CRUNCHBOX_CACHE";
+
+/// The only folder that a Lambda function can write.
+const LAMBDA_CACHE: &str = "/tmp/crunchbox";
 
 /// The variable that holds the environment layer of the configuration.
 pub const CONFIG: &str = "CRUNCHBOX_CONFIG";
@@ -66,14 +76,59 @@ pub struct Lambda {
     pub function: String,
     /// The folder the package was unpacked in.
     pub task_root: PathBuf,
-    /// The component, from `CRUNCHBOX_COMPONENT` or Lambda's Handler setting, below the task root.
-    pub component: PathBuf,
+    /// What to serve.
+    pub serve: Serve,
+    /// The store, from `CRUNCHBOX_STORE`; the policy may name it instead.
+    pub store: Option<String>,
+    /// The private folder for what came from the store, from `CRUNCHBOX_CACHE`.
+    pub cache: PathBuf,
     /// The environment layer of the configuration, JSON text.
     pub config: Option<String>,
-    /// What one guest may use, from the function's memory and concurrency.
-    pub guest_memory: Bytes,
+    /// The function's memory and what shares it.
+    pub memory: MachineMemory,
     /// Events at once; more than one only on Lambda Managed Instances.
     pub concurrency: u32,
+}
+
+/// What a Lambda function is to serve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Serve {
+    /// A component in the package, from `CRUNCHBOX_COMPONENT`.
+    Component(PathBuf),
+    /// A channel of a function in the store, from `CRUNCHBOX_FUNCTION` or a Handler setting with an `@`.
+    Channel(Address),
+    /// A Handler setting that is one word: the component of that name if the package has it, else the function's channel
+    /// `live`.
+    Either(PathBuf, Option<Address>),
+}
+
+/// The memory of a machine that this program has to itself.
+#[derive(Debug, Clone, Copy)]
+pub struct MachineMemory {
+    /// All of it.
+    pub total: Bytes,
+    /// Events at once.
+    pub concurrency: u32,
+}
+
+impl MachineMemory {
+    /// What one guest may use beside the host, native code of `artifact` bytes and the other guests.
+    pub fn for_guest(&self, artifact: Bytes) -> Bytes {
+        let taken = HOST_BASE.0.saturating_add(artifact.0);
+        let each = self.total.0.saturating_sub(taken) / u64::from(self.concurrency.max(1));
+        Bytes(
+            each.saturating_sub(HOST_PER_EVENT.0)
+                .max(GUEST_MEMORY_MIN.0),
+        )
+    }
+
+    /// What the host needs while it loads new native code beside the old: both, and an instance of each at once.
+    pub fn for_swap(&self, old: Bytes, new: Bytes) -> Bytes {
+        let instances = u64::from(self.concurrency).saturating_add(1);
+        let instances = instances.saturating_mul(GUEST_MEMORY_MIN.0);
+        let code = old.0.saturating_add(new.0);
+        Bytes(HOST_BASE.0.saturating_add(code).saturating_add(instances))
+    }
 }
 
 /// Whether this process was started by Lambda, or something that behaves like it.
@@ -128,28 +183,39 @@ impl Lambda {
             name: "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
             expected: "a number of megabytes",
         })?;
-        let component = match text(variables, "CRUNCHBOX_COMPONENT")? {
-            Some(path) => task_root.join(path),
-            None => task_root.join(component_of(&required(
-                "_HANDLER",
-                "the name of the component",
-            )?)?),
-        };
         Ok(Self {
             function: required("AWS_LAMBDA_FUNCTION_NAME", "the function's name")?,
-            component,
+            serve: serve(variables, &task_root)?,
+            store: text(variables, STORE)?,
+            cache: text(variables, CACHE)?.map_or_else(|| LAMBDA_CACHE.into(), PathBuf::from),
             config: environment_config(variables)?,
-            guest_memory: guest_memory(u64::from(memory), u64::from(concurrency)),
+            memory: MachineMemory {
+                total: Bytes::mebi(memory.into()),
+                concurrency,
+            },
             concurrency,
             task_root,
         })
     }
 }
 
-/// The component that a Handler setting names: `crunch` is `crunch.wasm` in the package.
-fn component_of(handler: &str) -> Result<String, SettingError> {
+fn serve(variables: Variables<'_>, task_root: &Path) -> Result<Serve, SettingError> {
+    const EXPECTED: &str = "what to serve as the function's Handler setting: a channel in the store such as \
+                            `crunch@live`, or a component in the package such as `crunch` for crunch.wasm (or the one \
+                            in CRUNCHBOX_FUNCTION, the other's path in CRUNCHBOX_COMPONENT)";
+    const FUNCTION: &str = "CRUNCHBOX_FUNCTION";
+    if let Some(path) = text(variables, "CRUNCHBOX_COMPONENT")? {
+        return Ok(Serve::Component(task_root.join(path)));
+    }
+    if let Some(address) = text(variables, FUNCTION)? {
+        return channel(FUNCTION, &address).map(Serve::Channel);
+    }
+    let handler = text(variables, "_HANDLER")?.unwrap_or_default();
+    if handler.contains('@') {
+        return channel("_HANDLER", &handler).map(Serve::Channel);
+    }
     let conventional =
-        ["bootstrap", "rust.handler", "index.handler", "provided", ""].contains(&handler);
+        ["bootstrap", "rust.handler", "index.handler", "provided", ""].contains(&handler.as_str());
     let plain = handler
         .chars()
         .all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
@@ -157,20 +223,24 @@ fn component_of(handler: &str) -> Result<String, SettingError> {
     if conventional || !plain {
         return Err(SettingError::Invalid {
             name: "_HANDLER",
-            expected: "the name of a component in the package as the function's Handler setting, such as `crunch` for \
-                       crunch.wasm (or CRUNCHBOX_COMPONENT with its path)",
-            got: handler.to_owned(),
+            expected: EXPECTED,
+            got: handler,
         });
     }
-    Ok(format!("{}.wasm", handler.trim_end_matches(".wasm")))
+    let file = format!("{}.wasm", handler.trim_end_matches(".wasm"));
+    Ok(Serve::Either(task_root.join(file), handler.parse().ok()))
 }
 
-fn guest_memory(megabytes: u64, concurrency: u64) -> Bytes {
-    let left = Bytes::mebi(megabytes).0.saturating_sub(HOST_BASE.0) / concurrency;
-    Bytes(
-        left.saturating_sub(HOST_PER_EVENT.0)
-            .max(GUEST_MEMORY_MIN.0),
-    )
+/// An address that a host can follow.
+fn channel(name: &'static str, got: &str) -> Result<Address, SettingError> {
+    got.parse::<Address>()
+        .ok()
+        .filter(|address| matches!(address.which, Which::Channel(_)))
+        .ok_or_else(|| SettingError::Invalid {
+            name,
+            expected: "a function and a channel to follow, such as `crunch@live`",
+            got: got.to_owned(),
+        })
 }
 
 fn concurrency(variables: Variables<'_>) -> Result<u32, SettingError> {
@@ -222,18 +292,63 @@ pub fn environment_config(variables: Variables<'_>) -> Result<Option<String>, Se
     text(variables, CONFIG)
 }
 
-/// The private cache of this user: `XDG_CACHE_HOME`, else `~/.cache`, and `crunchbox` in it.
-///
-/// # Errors
-/// [`SettingError::Missing`] where neither is known.
-pub fn cache_folder(variables: Variables<'_>) -> Result<PathBuf, SettingError> {
+/// What publishing takes from the environment.
+#[derive(Debug, Clone, Default)]
+pub struct Publishing {
+    /// The store, from `CRUNCHBOX_STORE`.
+    pub store: Option<String>,
+    /// The policy's file, from `CRUNCHBOX_POLICY`.
+    pub policy: Option<PathBuf>,
+    /// A secret key itself, from `CRUNCHBOX_KEY`, as build servers keep it.
+    pub key: Option<String>,
+    /// The password of secret keys, from `CRUNCHBOX_KEY_PASSWORD`.
+    pub password: Option<String>,
+    /// This user's folder of secret keys: `crunchbox/keys` in `XDG_CONFIG_HOME`, else in `~/.config`.
+    pub keys: Option<PathBuf>,
+    /// Who moves channels, from `CRUNCHBOX_BY`, else the user's name at the machine's.
+    pub by: String,
+}
+
+impl Publishing {
+    /// Reads the environment.
+    ///
+    /// # Errors
+    /// [`SettingError::Invalid`] when a variable is not UTF-8.
+    pub fn from_environment(variables: Variables<'_>) -> Result<Self, SettingError> {
+        let config = home(variables, "XDG_CONFIG_HOME", ".config");
+        let user = match text(variables, "USER")? {
+            Some(user) => user,
+            None => text(variables, "LOGNAME")?.unwrap_or_else(|| "somebody".to_owned()),
+        };
+        let machine = rustix::system::uname();
+        let machine = machine.nodename().to_string_lossy();
+        Ok(Self {
+            store: text(variables, STORE)?,
+            policy: text(variables, "CRUNCHBOX_POLICY")?.map(PathBuf::from),
+            key: text(variables, "CRUNCHBOX_KEY")?,
+            password: text(variables, "CRUNCHBOX_KEY_PASSWORD")?,
+            keys: config.map(|config| config.join("crunchbox/keys")),
+            by: text(variables, "CRUNCHBOX_BY")?.unwrap_or_else(|| format!("{user}@{machine}")),
+        })
+    }
+}
+
+/// A folder that a variable names, else one of this user's home.
+fn home(variables: Variables<'_>, name: &str, below: &str) -> Option<PathBuf> {
     let folder = |name| {
         variables(name)
             .map(PathBuf::from)
             .filter(|path| path.is_absolute())
     };
-    folder("XDG_CACHE_HOME")
-        .or_else(|| folder("HOME").map(|home| home.join(".cache")))
+    folder(name).or_else(|| folder("HOME").map(|home| home.join(below)))
+}
+
+/// The private cache of this user: `XDG_CACHE_HOME`, else `~/.cache`, and `crunchbox` in it.
+///
+/// # Errors
+/// [`SettingError::Missing`] where neither is known.
+pub fn cache_folder(variables: Variables<'_>) -> Result<PathBuf, SettingError> {
+    home(variables, "XDG_CACHE_HOME", ".cache")
         .map(|cache| cache.join("crunchbox"))
         .ok_or(SettingError::Missing {
             name: "HOME",
@@ -263,52 +378,81 @@ mod tests {
     }
 
     #[test]
-    fn the_handler_setting_names_the_component() {
+    fn the_handler_setting_names_a_component_or_a_channel() {
+        let serve = |changes: &[(&str, &str)]| lambda(changes).unwrap().serve;
+        let address = |text: &str| text.parse::<Address>().unwrap();
         assert_eq!(
-            lambda(&[]).unwrap().component,
-            PathBuf::from("/var/task/crunch.wasm")
+            serve(&[]),
+            Serve::Either("/var/task/crunch.wasm".into(), Some(address("crunch@live")))
         );
         assert_eq!(
-            lambda(&[("_HANDLER", "a.wasm")]).unwrap().component,
-            PathBuf::from("/var/task/a.wasm")
+            serve(&[("_HANDLER", "A.wasm")]),
+            Serve::Either("/var/task/A.wasm".into(), None)
         );
-        let explicit = lambda(&[
-            ("_HANDLER", "bootstrap"),
-            ("CRUNCHBOX_COMPONENT", "fns/a.wasm"),
-        ])
-        .unwrap();
-        assert_eq!(explicit.component, PathBuf::from("/var/task/fns/a.wasm"));
+        assert_eq!(
+            serve(&[("_HANDLER", "crunch@staging")]),
+            Serve::Channel(address("crunch@staging"))
+        );
+        assert_eq!(
+            serve(&[
+                ("_HANDLER", "bootstrap"),
+                ("CRUNCHBOX_COMPONENT", "fns/a.wasm")
+            ]),
+            Serve::Component("/var/task/fns/a.wasm".into())
+        );
+        assert_eq!(
+            serve(&[("_HANDLER", "bootstrap"), ("CRUNCHBOX_FUNCTION", "crunch")]),
+            Serve::Channel(address("crunch@live"))
+        );
     }
 
     #[test]
-    fn a_conventional_handler_is_refused_with_a_hint() {
+    fn a_handler_that_names_nothing_to_serve_is_refused_with_a_hint() {
         for handler in ["bootstrap", "rust.handler", "../x", "a/b", ".hidden"] {
             let text = lambda(&[("_HANDLER", handler)]).unwrap_err();
             assert!(
-                text.contains("such as `crunch`") && text.contains(handler),
+                text.contains("such as `crunch@live`") && text.contains(handler),
                 "{text}"
             );
+        }
+        for address in ["crunch@41", "crunch@3f2a91c04b", "Crunch@live"] {
+            let text = lambda(&[("CRUNCHBOX_FUNCTION", address)]).unwrap_err();
+            assert!(text.contains("a channel to follow"), "{text}");
         }
     }
 
     #[test]
     fn the_guest_gets_the_functions_memory_less_the_hosts_shared_by_concurrency() {
-        assert_eq!(lambda(&[]).unwrap().guest_memory, Bytes::mebi(216));
-        let managed = lambda(&[
+        let guest = |changes: &[(&str, &str)], artifact| {
+            lambda(changes)
+                .unwrap()
+                .memory
+                .for_guest(Bytes::mebi(artifact))
+        };
+        assert_eq!(guest(&[], 0), Bytes::mebi(216));
+        assert_eq!(guest(&[], 16), Bytes::mebi(200));
+        let managed = [
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "2576"),
             ("AWS_LAMBDA_MAX_CONCURRENCY", "16"),
-        ]);
-        assert_eq!(managed.unwrap().guest_memory, Bytes::mebi(136));
+        ];
+        assert_eq!(guest(&managed, 0), Bytes::mebi(136));
         assert!(
             lambda(&[("AWS_LAMBDA_MAX_CONCURRENCY", "4294967295")])
                 .unwrap_err()
                 .contains("1 to 1600")
         );
         assert_eq!(
-            lambda(&[("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1")])
-                .unwrap()
-                .guest_memory,
+            guest(&[("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1")], 0),
             GUEST_MEMORY_MIN
+        );
+    }
+
+    #[test]
+    fn a_swap_needs_both_releases_and_an_instance_of_each() {
+        let memory = lambda(&[]).unwrap().memory;
+        assert_eq!(
+            memory.for_swap(Bytes::mebi(40), Bytes::mebi(50)),
+            Bytes::mebi(16 + 90 + 32)
         );
     }
 

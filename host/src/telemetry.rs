@@ -76,6 +76,13 @@ impl Log {
         }
     }
 
+    /// The same, as JSON whatever this log's shape is: for lines that a program reads.
+    pub fn write_json(&self, line: &Line<'_>) {
+        if line.level >= self.threshold {
+            self.raw(line.render(Format::Json));
+        }
+    }
+
     /// A line in this log's shape.
     pub(crate) fn render(&self, line: &Line<'_>) -> String {
         line.render(self.format)
@@ -89,6 +96,7 @@ impl Log {
             source: Source::Host,
             scope: None,
             fields: &[],
+            top: &[],
         });
     }
 

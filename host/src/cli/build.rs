@@ -23,7 +23,7 @@ pub(super) struct Build {
 }
 
 impl Build {
-    pub(super) fn execute(
+    pub(super) async fn execute(
         &self,
         printer: &Printer,
         variables: Variables<'_>,
@@ -37,7 +37,7 @@ impl Build {
         }
         let target = resolve(&self.folder, self.build.wanted(), variables)?;
         report_build(printer, &target);
-        let description = describe(&target.component, self.artifacts.artifacts(variables)?)?;
+        let description = describe(&target.component, self.artifacts.artifacts(variables)?).await?;
         printer.text(|| description.text());
         printer.json(|| description.json());
         description.refusal().map_or(Ok(()), Err)?;

@@ -5,7 +5,8 @@ use super::start::{ArtifactArguments, BuildArguments, resolve};
 use crate::component::{Component, Digest};
 use crate::engine::{Artifacts, Engines};
 use crate::error::Failure;
-use crate::guest::{Guest, HANDLER, Identity, Limits, Parts, Shape, is_offered};
+use crate::event::Identity;
+use crate::guest::{Guest, HANDLER, Limits, Parts, Shape, is_offered};
 use crate::quantity::Bytes;
 use crate::settings::Variables;
 use crate::telemetry::printable;
@@ -28,9 +29,9 @@ pub(super) struct Check {
 }
 
 impl Check {
-    pub(super) fn execute(&self, variables: Variables<'_>) -> Result<(), Failure> {
+    pub(super) async fn execute(&self, variables: Variables<'_>) -> Result<(), Failure> {
         let target = resolve(&self.path, self.build.wanted(), variables)?;
-        let description = describe(&target.component, self.artifacts.artifacts(variables)?)?;
+        let description = describe(&target.component, self.artifacts.artifacts(variables)?).await?;
         let text = if self.json {
             description.json().to_string()
         } else {
@@ -52,19 +53,13 @@ pub(super) struct Description {
 }
 
 /// Examines a component; compiles it if it is not in the cache.
-pub(super) fn describe(path: &Path, artifacts: Artifacts) -> Result<Description, Failure> {
+pub(super) async fn describe(path: &Path, artifacts: Artifacts) -> Result<Description, Failure> {
     let component = Component::read(path)?;
-    let (artifact, _) = super::block_on(artifacts.obtain(&component))??;
+    let (artifact, _) = artifacts.obtain(&component).await?;
     let engines = Engines::start(1)?;
     let shape = Shape::of(&engines, &artifact)?;
-    let identity = Identity {
-        function: String::new(),
-        channel: String::new(),
-        release: String::new(),
-    };
     let parts = Parts {
-        identity,
-        component: component.digest(),
+        identity: Identity::default(),
         limits: Limits::default(),
         config: Default::default(),
     };

@@ -1,61 +1,186 @@
-//! `crunchbox precompile`: native code for hosts without a compiler.
+//! `crunchbox precompile`: native code for hosts without a compiler, beside a component or in the store.
 
 use super::printer::{self, Printer};
+use super::publisher::SigningArguments;
+use super::shelf::{StoreArguments, done};
 use super::start::CompileArguments;
-use crate::component::Component;
+use crate::address::{Address, FunctionName};
+use crate::component::{Component, Digest};
 use crate::engine::artifact::{Statement, TrustedFolder};
 use crate::engine::key::{Baseline, EngineKey};
 use crate::error::{Code, Failure};
+use crate::publish::{Precompiled, Publisher, TARGETS, Written, inventory};
 use crate::quantity::Bytes;
+use crate::resolve::resolve;
+use crate::settings::Variables;
+use crate::store::Location;
+use serde_json::json;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// Compile a component ahead of time for hosts without a compiler.
+/// Compile components ahead of time for hosts without a compiler.
 ///
-/// Writes native code and a statement beside the component: deploy both with it. Hosts load them only from the package
-/// they were deployed in, and only if version, settings and processor match. Prints the native code's path.
+/// Of a component (.wasm): writes native code and a statement beside it, to be deployed with it; prints the native
+/// code's path. Of releases: puts native code for this version and all processors of Lambda into the store, signed, so
+/// that hosts of this version can load them.
 #[derive(Debug, clap::Args)]
 pub(super) struct Precompile {
-    /// The component (.wasm).
-    component: PathBuf,
-    /// Where to write [default: the component's own folder]
+    /// A component (.wasm), or releases such as crunch@live.
+    #[arg(value_name = "COMPONENT|ADDRESS", required_unless_present = "all")]
+    what: Vec<String>,
+    /// Every release that a channel of any function stands for, or stood for as far as it remembers.
+    #[arg(long, conflicts_with = "what")]
+    all: bool,
+    /// Where to write a component's native code [default: the component's own folder]
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
     #[command(flatten)]
     compile: CompileArguments,
+    #[command(flatten)]
+    store: StoreArguments,
+    #[command(flatten)]
+    signing: SigningArguments,
+    /// Report in JSON lines on standard error.
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 impl Precompile {
-    pub(super) fn execute(&self, printer: &Printer) -> Result<(), Failure> {
-        let component = Component::read(&self.component)?;
+    pub(super) async fn execute(
+        &self,
+        printer: &Printer,
+        variables: Variables<'_>,
+    ) -> Result<(), Failure> {
+        if self.all {
+            return self.everything(printer, variables).await;
+        }
+        for what in &self.what {
+            let path = Path::new(what);
+            if path.exists() || what.ends_with(".wasm") || what.contains('/') {
+                self.file(printer, path).await?;
+            } else {
+                self.release(printer, &what.parse()?, variables).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn file(&self, printer: &Printer, path: &Path) -> Result<(), Failure> {
+        let component = Component::read(path)?;
         let compiler = self.compile.compiler()?;
-        // What Lambda's x86-64 machines all have, whatever this one has; arm64 comes with its own compiler.
+        // What Lambda's machines of this kind all have, whatever this one has.
         let baseline = if cfg!(target_arch = "x86_64") {
             Baseline::X86_64V3
         } else {
             Baseline::NeoverseN1
         };
-        let code = super::block_on(compiler.compile(&component, baseline))??;
+        let code = compiler.compile(&component, baseline).await?;
         let statement = Statement::new(component.digest(), EngineKey::new(baseline), &code);
-        let beside = self.component.parent().unwrap_or_else(|| Path::new("."));
+        let beside = path.parent().unwrap_or_else(|| Path::new("."));
         let output = self.output.as_deref().unwrap_or(beside);
         std::fs::create_dir_all(output).map_err(|error| {
-            Failure::new(
-                Code::OutputFailed,
-                format!("cannot make `{}`: {error}", output.display()),
-            )
+            let message = format!("cannot make `{}`: {error}", output.display());
+            Failure::new(Code::OutputFailed, message)
         })?;
         let folder = TrustedFolder::deployed(output);
         folder
             .keep(&code, &statement)
             .map_err(|error| Failure::new(Code::OutputFailed, crate::error::chain(&error)))?;
-        printer.text(|| {
-            format!(
-                "    Compiled for {} → {}",
-                statement.engine,
-                Bytes(statement.size)
-            )
-        });
+        let what = format!("for {} → {}", statement.engine, Bytes(statement.size));
+        done(printer, "Compiled", &what);
         let path = folder.code_path(statement.component, &statement.engine);
         printer::result(format!("{}\n", path.display()).as_bytes())
     }
+
+    async fn release(
+        &self,
+        printer: &Printer,
+        address: &Address,
+        variables: Variables<'_>,
+    ) -> Result<(), Failure> {
+        let publisher = self.publisher(&address.function, variables).await?;
+        let serves = resolve(&publisher.reader, address).await?.serves;
+        self.one(printer, &publisher, serves.release).await
+    }
+
+    async fn everything(&self, printer: &Printer, variables: Variables<'_>) -> Result<(), Failure> {
+        let shelf = self.store.open(None, variables).await?;
+        for function in inventory::functions(&*shelf.store).await? {
+            let publisher = self.publisher(&function, variables).await?;
+            let mut releases = BTreeSet::new();
+            for signed in inventory::channels(&publisher.reader).await?.into_values() {
+                let states = signed?.channel.moves;
+                releases.extend(
+                    states
+                        .into_iter()
+                        .filter_map(|state| Some(state.serves?.release)),
+                );
+            }
+            for release in releases {
+                self.one(printer, &publisher, release).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn publisher(
+        &self,
+        function: &FunctionName,
+        variables: Variables<'_>,
+    ) -> Result<Publisher, Failure> {
+        let shelf = self.store.open(None, variables).await?;
+        if !shelf.policy.trust.is_signed() && matches!(shelf.location, Location::Folder(_)) {
+            let message = format!(
+                "{} is not signed, so no host loads native code from it",
+                shelf.location
+            );
+            return Err(Failure::new(Code::KeyMissing, message));
+        }
+        self.signing.publisher(&shelf, function)
+    }
+
+    async fn one(
+        &self,
+        printer: &Printer,
+        publisher: &Publisher,
+        id: Digest,
+    ) -> Result<(), Failure> {
+        let release = publisher.reader.release(id).await?;
+        let component = publisher.reader.component(&release).await?;
+        let compiler = self.compile.compiler()?;
+        let name = format!("{}@{}", publisher.reader.function(), id.short());
+        for target in TARGETS {
+            let made = publisher.precompile(&component, &compiler, target).await?;
+            report(printer, &name, &made);
+        }
+        Ok(())
+    }
+}
+
+fn report(printer: &Printer, name: &str, made: &Precompiled) {
+    let (verb, untried) = match (made.written, made.tried) {
+        (Written::Before, _) => ("There is", ""),
+        (Written::Now, true) => ("Compiled", ""),
+        (Written::Now, false) => ("Compiled", ", untried on this machine"),
+    };
+    done(
+        printer,
+        verb,
+        &format!(
+            "{name} for {} ({}{untried})",
+            made.engine,
+            Bytes(made.bytes)
+        ),
+    );
+    printer.json(|| {
+        json!({
+            "type": "artifact",
+            "release": name,
+            "target": made.target,
+            "engine": made.engine,
+            "bytes": made.bytes,
+            "changed": made.written == Written::Now,
+            "tried": made.tried,
+        })
+    });
 }

@@ -48,6 +48,12 @@ impl Printer {
         Ok(Self { log, style })
     }
 
+    /// Whether a person sees what is written, and sees it as text.
+    #[cfg(feature = "publish")]
+    pub(super) fn is_watched(&self) -> bool {
+        self.style == Style::Text && std::io::stderr().is_terminal()
+    }
+
     pub(super) fn log(&self) -> &Log {
         &self.log
     }

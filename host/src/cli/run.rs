@@ -2,16 +2,21 @@
 
 use super::printer::{self, Printer};
 use super::report::{self, Summary};
+use super::shelf::StoreArguments;
 use super::start::{ArtifactArguments, BuildArguments, Target, report_build, resolve};
+use crate::address::Address;
 use crate::config::{self, Config, Layer};
 use crate::engine::Origin;
 use crate::error::Failure;
 use crate::event::{Outcome, RESPONSE_BYTES_MAX};
 use crate::front::local::{self, EventSource};
-use crate::function::{Function, Ready, Surroundings};
+use crate::function::{Function, Ready, Surroundings, start_release};
 use crate::guest::Limits;
 use crate::manifest::Manifest;
+use crate::policy::Ceilings;
+use crate::prepare::{Conditions, Native, Preparation};
 use crate::quantity::{Bytes, Time};
+use crate::resolve::resolve as resolve_address;
 use crate::settings::{self, Variables};
 use serde_json::json;
 use std::io::IsTerminal;
@@ -24,8 +29,8 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("an event").args(["events", "data"]).required(true))]
 pub(super) struct Run {
-    /// A component (.wasm), or the folder of a project.
-    #[arg(value_name = "COMPONENT|DIR")]
+    /// A component (.wasm), the folder of a project, or a release in a store such as crunch@live.
+    #[arg(value_name = "COMPONENT|DIR|ADDRESS")]
     path: PathBuf,
     /// A file with the event, a folder of .json files, or `-` for standard input; may be repeated.
     #[arg(short, long = "event", value_name = "PATH")]
@@ -52,15 +57,38 @@ pub(super) struct Run {
     pub(super) json: bool,
     #[command(flatten)]
     artifacts: ArtifactArguments,
+    #[command(flatten)]
+    store: StoreArguments,
 }
 
 impl Run {
-    pub(super) fn execute(
+    pub(super) async fn execute(
         &self,
         printer: &Printer,
         variables: Variables<'_>,
     ) -> Result<u8, Failure> {
         let sources = self.sources()?;
+        let (ready, origins) = match self.address()? {
+            Some(address) => self.from_store(printer, &address, variables).await?,
+            None => self.from_files(printer, variables).await?,
+        };
+        report_start(printer, &ready, &origins);
+        handle_all(printer, &ready, &sources).await
+    }
+
+    /// The address that was typed, if it was one: nothing of that name is there, and it has an `@`.
+    fn address(&self) -> Result<Option<Address>, Failure> {
+        match self.path.to_str() {
+            Some(text) if text.contains('@') && !self.path.exists() => Ok(Some(text.parse()?)),
+            _ => Ok(None),
+        }
+    }
+
+    async fn from_files(
+        &self,
+        printer: &Printer,
+        variables: Variables<'_>,
+    ) -> Result<(Ready, Vec<String>), Failure> {
         let target = resolve(&self.path, self.build.wanted(), variables)?;
         report_build(printer, &target);
         let config = self.config(&target, variables)?;
@@ -75,11 +103,59 @@ impl Run {
             log: printer.log().clone(),
             concurrency: 1,
         };
-        super::block_on(async {
-            let ready = function.start(&target.component, surroundings).await?;
-            report_start(printer, &ready, &origins);
-            handle_all(printer, &ready, &sources).await
-        })?
+        let ready = function.start(&target.component, surroundings).await?;
+        Ok((ready, origins))
+    }
+
+    /// Runs what the store has, as a host would: verified, under its sealed limits and configuration.
+    async fn from_store(
+        &self,
+        printer: &Printer,
+        address: &Address,
+        variables: Variables<'_>,
+    ) -> Result<(Ready, Vec<String>), Failure> {
+        let shelf = self.store.open(None, variables).await?;
+        let reader = shelf.caching_reader(&address.function, variables)?;
+        let resolved = resolve_address(&reader, address).await?;
+        printer.text(|| {
+            let number = resolved.sequence.map(|sequence| format!(" {sequence}"));
+            let release = resolved.serves.release.short();
+            format!(
+                "    Release {address}{}: {release} from {}",
+                number.unwrap_or_default(),
+                shelf.location
+            )
+        });
+        let conditions = Conditions {
+            native: Native::Local(self.artifacts.artifacts(variables)?),
+            defaults: Limits::default(),
+            ceilings: shelf.policy.ceilings,
+            overrides: Ceilings {
+                time: self.time,
+                memory: self.memory,
+            },
+            memory: None,
+            layers: self.layers(variables)?,
+            assignments: self.set.clone(),
+            log: printer.log().clone(),
+        };
+        let origins = conditions.layers.iter().map(|layer| layer.origin.clone());
+        let origins = origins.collect();
+        let release = Preparation::new(address.clone(), resolved.sequence, resolved.serves);
+        let ready = start_release(release, &reader, &conditions, 1).await?;
+        Ok((ready, origins))
+    }
+
+    /// The environment's layer, then `--config`.
+    fn layers(&self, variables: Variables<'_>) -> Result<Vec<Layer>, Failure> {
+        let mut layers = Vec::new();
+        if let Some(text) = settings::environment_config(variables)? {
+            layers.push(Layer::from_json(settings::CONFIG, &text)?);
+        }
+        for path in &self.config {
+            layers.push(config::read(path)?);
+        }
+        Ok(layers)
     }
 
     fn sources(&self) -> Result<Vec<EventSource>, Failure> {
@@ -97,13 +173,7 @@ impl Run {
     fn config(&self, target: &Target, variables: Variables<'_>) -> Result<Config, Failure> {
         let base = target.manifest.as_ref().map(Manifest::layers).transpose();
         let mut layers = base?.unwrap_or_default();
-        let text = settings::environment_config(variables)?;
-        if let Some(text) = text {
-            layers.push(Layer::from_json(settings::CONFIG, &text)?);
-        }
-        for path in &self.config {
-            layers.push(config::read(path)?);
-        }
+        layers.extend(self.layers(variables)?);
         let mut config = Config::merge(layers);
         for assignment in &self.set {
             config.set(assignment)?;
@@ -134,6 +204,7 @@ fn report_start(printer: &Printer, ready: &Ready, config: &[String]) {
         Origin::Compiled => ("Compiled, kept in the cache", ready.obtain),
         Origin::Cache => ("Loaded from the cache", ready.obtain + ready.load),
         Origin::Package => ("Loaded from the package", ready.obtain + ready.load),
+        Origin::Store => ("Loaded from the store", ready.obtain + ready.load),
     };
     printer.text(|| format!("    {verb} {}", Time(took)));
     if !config.is_empty() {
@@ -146,6 +217,7 @@ fn report_start(printer: &Printer, ready: &Ready, config: &[String]) {
                 Origin::Compiled => "compiled",
                 Origin::Cache => "cache",
                 Origin::Package => "package",
+                Origin::Store => "store",
             },
             "pool": ready.host.has_pool(),
             "config": config,

@@ -18,7 +18,7 @@ pub(super) struct ArtifactArguments {
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
     #[command(flatten)]
-    compile: CompileArguments,
+    pub(super) compile: CompileArguments,
 }
 
 /// What compiling may take.
@@ -119,7 +119,7 @@ impl Target {
         };
         self.manifest
             .as_ref()
-            .map(|manifest| manifest.name.clone())
+            .map(|manifest| manifest.name.to_string())
             .or_else(stem)
             .unwrap_or_default()
     }

@@ -158,6 +158,11 @@ impl TrustedFolder {
         }
     }
 
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Where the native code of a component for an engine lies.
     pub fn code_path(&self, component: Digest, engine: &EngineKey) -> PathBuf {
         self.path.join(format!("{component}.{engine}.cwasm"))
@@ -221,8 +226,12 @@ impl TrustedFolder {
         };
         // A folder may have been open to others before it was closed; what they left there is as if it were not there.
         let metadata = file.metadata().map_err(io)?;
-        if self.writers == Writers::Us && !is_ours(&metadata) {
-            return Ok(None);
+        if self.writers == Writers::Us {
+            if !is_ours(&metadata) {
+                return Ok(None);
+            }
+            // The cache lets go of what was not used for longest; a time that can't be set only makes that sooner.
+            let _ = file.set_modified(std::time::SystemTime::now());
         }
         Ok(Some(file))
     }
@@ -263,31 +272,29 @@ impl TrustedFolder {
 
 impl Artifact {
     /// Copies the file into sealed memory, hashing what it copies, and compares.
-    fn copy_of(mut file: File, path: &Path, statement: &Statement) -> Result<Self, ArtifactError> {
-        let io = |verb| {
-            move |source| ArtifactError::Io {
-                verb,
-                path: path.to_owned(),
-                source,
-            }
-        };
-        let refused = |problem: String| ArtifactError::Refused {
+    ///
+    /// # Errors
+    /// [`ArtifactError::Refused`] when it is not what the statement says.
+    pub fn copy_of(
+        mut file: File,
+        path: &Path,
+        statement: &Statement,
+    ) -> Result<Self, ArtifactError> {
+        const PIECE: usize = 256 << 10;
+        let io = |source| ArtifactError::Io {
+            verb: "copy",
             path: path.to_owned(),
-            problem,
+            source,
         };
-        let mut sealed =
-            memory_file().map_err(|error| io("make a memory file for")(error.into()))?;
-        let (bytes, digest) = copy(&mut file, &mut sealed, statement.size).map_err(io("copy"))?;
-        if bytes != statement.size || digest != statement.artifact {
-            return Err(refused(format!(
-                "expected {} bytes with digest {}, got {bytes} with {digest}",
-                statement.size, statement.artifact
-            )));
+        let mut copy = Download::new(path, statement)?;
+        let mut piece = vec![0; PIECE];
+        loop {
+            let count = file.read(&mut piece).map_err(io)?;
+            if count == 0 {
+                return copy.finish();
+            }
+            copy.write(&piece[..count])?;
         }
-        let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
-        rustix::fs::fcntl_add_seals(&sealed, seals)
-            .map_err(|error| io("seal the copy of")(error.into()))?;
-        Ok(Self { sealed, bytes })
     }
 
     /// Size in bytes.
@@ -295,9 +302,110 @@ impl Artifact {
         self.bytes
     }
 
+    /// The native code, to be read from its start.
+    ///
+    /// # Errors
+    /// The system's words when it gives no second handle.
+    pub fn open(&self) -> std::io::Result<File> {
+        File::open(self.sealed_path())
+    }
+
     /// A path by which the sealed copy can be mapped, as long as this value lives.
     pub(super) fn sealed_path(&self) -> PathBuf {
         PathBuf::from(format!("/proc/self/fd/{}", self.sealed.as_raw_fd()))
+    }
+}
+
+/// Native code on its way into memory; keeps what it has when the sender breaks off.
+#[derive(Debug)]
+pub struct Download {
+    path: PathBuf,
+    statement: Statement,
+    file: File,
+    hasher: Sha256,
+    bytes: u64,
+}
+
+impl Download {
+    /// A download of what a statement names; `path` is what errors call it.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Io`] when there is no memory for it.
+    pub fn new(path: &Path, statement: &Statement) -> Result<Self, ArtifactError> {
+        let file = memory_file().map_err(|error| ArtifactError::Io {
+            verb: "make a memory file for",
+            path: path.to_owned(),
+            source: error.into(),
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+            statement: statement.clone(),
+            file,
+            hasher: Sha256::new(),
+            bytes: 0,
+        })
+    }
+
+    /// What it is a download of.
+    pub fn statement(&self) -> &Statement {
+        &self.statement
+    }
+
+    /// How many bytes it has.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Takes in the next piece.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Refused`] when there is more than the statement promised.
+    pub fn write(&mut self, piece: &[u8]) -> Result<(), ArtifactError> {
+        let bytes = self.bytes + u64::try_from(piece.len()).unwrap_or(u64::MAX);
+        if bytes > self.statement.size {
+            return Err(self.refused(format!("expected {} bytes, got more", self.statement.size)));
+        }
+        self.file
+            .write_all(piece)
+            .map_err(|source| ArtifactError::Io {
+                verb: "copy",
+                path: self.path.clone(),
+                source,
+            })?;
+        self.hasher.update(piece);
+        self.bytes = bytes;
+        Ok(())
+    }
+
+    /// Compares what came with the statement, and closes it against every change.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Refused`] when it is not what the statement says.
+    pub fn finish(self) -> Result<Artifact, ArtifactError> {
+        let digest = Digest::from_hasher(self.hasher.clone());
+        if self.bytes != self.statement.size || digest != self.statement.artifact {
+            return Err(self.refused(format!(
+                "expected {} bytes with digest {}, got {} with {digest}",
+                self.statement.size, self.statement.artifact, self.bytes
+            )));
+        }
+        let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
+        rustix::fs::fcntl_add_seals(&self.file, seals).map_err(|error| ArtifactError::Io {
+            verb: "seal the copy of",
+            path: self.path.clone(),
+            source: error.into(),
+        })?;
+        Ok(Artifact {
+            sealed: self.file,
+            bytes: self.bytes,
+        })
+    }
+
+    fn refused(&self, problem: String) -> ArtifactError {
+        ArtifactError::Refused {
+            path: self.path.clone(),
+            problem,
+        }
     }
 }
 
@@ -323,25 +431,6 @@ fn memory_file() -> rustix::io::Result<File> {
     rustix::fs::memfd_create("artifact", flags | MemfdFlags::EXEC)
         .or_else(|_| rustix::fs::memfd_create("artifact", flags))
         .map(File::from)
-}
-
-fn copy(from: &mut File, to: &mut File, expected: u64) -> std::io::Result<(u64, Digest)> {
-    const PIECE: usize = 256 << 10;
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; PIECE];
-    let mut bytes = 0;
-    // One byte more than promised is enough to know that the promise does not hold.
-    let mut source = from.take(expected.saturating_add(1));
-    loop {
-        let count = source.read(&mut buffer)?;
-        if count == 0 {
-            return Ok((bytes, Digest::from_hasher(hasher)));
-        }
-        let piece = &buffer[..count];
-        hasher.update(piece);
-        to.write_all(piece)?;
-        bytes += u64::try_from(count).unwrap_or(u64::MAX);
-    }
 }
 
 #[cfg(test)]

@@ -5,27 +5,28 @@
 //! and writes the trace id into the process environment. Here a bad header costs its own event and no other.
 
 mod api;
+mod start;
+mod summary;
 
-use crate::config::{Config, Layer};
-use crate::engine::Artifacts;
-use crate::engine::artifact::TrustedFolder;
 use crate::error::{Code, Failure, Level};
-use crate::event::{Invocation, Outcome, RESPONSE_BYTES_MAX, check_json};
-use crate::function::{Function, Surroundings};
-use crate::guest::Limits;
+use crate::event::{Invocation, Outcome, check_json};
+use crate::follow::Follower;
 use crate::host::Host;
-use crate::manifest::Manifest;
-use crate::settings::{self, Lambda, Variables};
-use crate::telemetry::{Line, Log, Scope, Source};
+use crate::settings::{Lambda, Variables};
+use crate::telemetry::Log;
 use api::{NextEvent, RuntimeApi};
 use futures_util::future::Either;
-use std::path::Path;
+use start::Started;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
-use tokio::sync::watch;
+use summary::Standing;
+use tokio::sync::{Mutex, watch};
 
 /// What is kept of an event's time to post the answer in: a response of 6 MB over loopback takes some 10 ms.
 const REPORT_RESERVE: Duration = Duration::from_millis(50);
+
+/// The shortest rest of a timer, whatever the refresh interval.
+const TIMER_MIN: Duration = Duration::from_millis(100);
 
 /// The longest a Lambda function runs; the caller's deadline is always earlier.
 const TIME_MAX: Duration = Duration::from_secs(900);
@@ -50,13 +51,13 @@ pub async fn serve(variables: Variables<'_>, log: &Log) -> Ended {
         Err(failure) => return failed(log, failure),
     };
     let started = match Lambda::from_environment(variables) {
-        Ok(settings) => start(&settings, log)
+        Ok(settings) => start::start(&settings, log)
             .await
-            .map(|host| (host, settings.concurrency)),
+            .map(|started| (started, settings.concurrency)),
         Err(error) => Err(Failure::from(error)),
     };
     match started {
-        Ok((host, concurrency)) => poll(&api, &host, concurrency).await,
+        Ok((started, concurrency)) => serve_from(&api, started, concurrency).await,
         Err(failure) => init_failed(&api, failure, log).await,
     }
 }
@@ -84,75 +85,29 @@ async fn init_failed(api: &RuntimeApi, mut failure: Failure, log: &Log) -> Ended
     failed(log, failure)
 }
 
-async fn start(settings: &Lambda, log: &Log) -> Result<Host, Failure> {
-    let folder = settings
-        .component
-        .parent()
-        .unwrap_or_else(|| Path::new("/"));
-    let manifest = Manifest::find(folder)?;
-    let function = Function {
-        name: manifest.as_ref().map_or_else(
-            || settings.function.clone(),
-            |manifest| manifest.name.clone(),
-        ),
-        limits: limits(settings, manifest.as_ref()),
-        config: config(settings, manifest.as_ref())?,
-    };
-    let package = is_below(folder, &settings.task_root).then(|| TrustedFolder::deployed(folder));
-    let artifacts = Artifacts {
-        package,
-        ..Artifacts::default()
-    };
-    let surroundings = Surroundings {
-        artifacts,
-        log: log.clone(),
-        concurrency: settings.concurrency,
-    };
-    Ok(function
-        .start(&settings.component, surroundings)
-        .await?
-        .host)
-}
-
-/// Only what lies in the package came with this program; a component elsewhere brings no native code.
-fn is_below(folder: &Path, root: &Path) -> bool {
-    match (folder.canonicalize(), root.canonicalize()) {
-        (Ok(folder), Ok(root)) => folder.starts_with(root),
-        _ => false,
-    }
-}
-
-fn limits(settings: &Lambda, manifest: Option<&Manifest>) -> Limits {
-    let wanted = manifest.map(|manifest| manifest.limits).unwrap_or_default();
-    Limits {
-        time: wanted.time.map_or(TIME_MAX, |time| time.0.min(TIME_MAX)),
-        memory: wanted.memory.map_or(settings.guest_memory, |memory| {
-            memory.min(settings.guest_memory)
-        }),
-        response: RESPONSE_BYTES_MAX,
-    }
-}
-
-fn config(settings: &Lambda, manifest: Option<&Manifest>) -> Result<Config, Failure> {
-    let mut layers = manifest
-        .map(Manifest::layers)
-        .transpose()?
-        .unwrap_or_default();
-    if let Some(text) = &settings.config {
-        layers.push(Layer::from_json(settings::CONFIG, text)?);
-    }
-    Ok(Config::merge(layers))
-}
-
-/// One loop per event that may be handled at once. The first that has to end ends all: the others answer what they have
-/// and ask for no more, and only those that wait for an event are cut off.
-async fn poll(api: &RuntimeApi, host: &Host, concurrency: u32) -> Ended {
-    let state = Polling {
+/// Polls for events, and beside that looks for new releases where nothing is ever frozen.
+async fn serve_from(api: &RuntimeApi, started: Started, concurrency: u32) -> Ended {
+    let state = Serving {
+        host: started.host,
+        follower: started.follower.map(Mutex::new),
+        metrics: started.metrics,
+        alone: concurrency == 1,
         cold: AtomicBool::new(true),
         ending: AtomicBool::new(false),
         handling: watch::Sender::new(0),
     };
-    let loops = (0..concurrency).map(|_| Box::pin(poll_one(api, host, &state)));
+    let polling = std::pin::pin!(poll(api, &state, concurrency));
+    let following = std::pin::pin!(state.follow());
+    match futures_util::future::select(polling, following).await {
+        Either::Left((ended, _)) => ended,
+        Either::Right((never, _)) => match never {},
+    }
+}
+
+/// One loop per event that may be handled at once. The first that has to end ends all: the others answer what they have
+/// and ask for no more, and only those that wait for an event are cut off.
+async fn poll(api: &RuntimeApi, state: &Serving, concurrency: u32) -> Ended {
+    let loops = (0..concurrency).map(|_| Box::pin(poll_one(api, state)));
     let (first, _, others) = futures_util::future::select_all(loops).await;
     let mut handling = state.handling.subscribe();
     let all_answered = std::pin::pin!(handling.wait_for(|count| *count == 0));
@@ -170,14 +125,21 @@ async fn poll(api: &RuntimeApi, host: &Host, concurrency: u32) -> Ended {
         });
     // A failed Runtime API fails them all; one word of it is enough.
     match failures.next_back() {
-        Some(failure) => failed(host.log(), failure),
+        Some(failure) => failed(state.host.log(), failure),
         None => Ended::Recycle,
     }
 }
 
 /// What the loops share.
 #[derive(Debug)]
-struct Polling {
+struct Serving {
+    host: Host,
+    /// What looks for new releases, where there is a channel to follow.
+    follower: Option<Mutex<Follower>>,
+    /// The namespace of metrics; none where none are asked for.
+    metrics: Option<String>,
+    /// One event at a time: Lambda freezes the process between events, so that timers are of no use.
+    alone: bool,
     /// No event has been handled yet.
     cold: AtomicBool,
     /// One loop has ended; no other asks for another event.
@@ -186,11 +148,64 @@ struct Polling {
     handling: watch::Sender<usize>,
 }
 
+impl Serving {
+    /// Before an event: nobody has looked for so long that the channel may stand for something else by now.
+    async fn look_before(&self, deadline: Option<Instant>) {
+        if let Some(follower) = &self.follower
+            // Whoever holds it is looking already.
+            && let Ok(mut follower) = follower.try_lock()
+            && follower.is_stale()
+        {
+            follower.look_before(&self.host, left(deadline)).await;
+        }
+    }
+
+    /// After an event, while its time lasts and before the next is asked for.
+    async fn look_after(&self, deadline: Option<Instant>) {
+        if self.alone
+            && let Some(follower) = &self.follower
+            && let Ok(mut follower) = follower.try_lock()
+            && follower.is_due()
+        {
+            follower.look(&self.host, left(deadline)).await;
+        }
+    }
+
+    /// Looks by a timer, for ever.
+    async fn follow(&self) -> std::convert::Infallible {
+        let Some(follower) = self.follower.as_ref().filter(|_| !self.alone) else {
+            return std::future::pending().await;
+        };
+        loop {
+            let rest = follower.lock().await.rest();
+            tokio::time::sleep(rest.max(TIMER_MIN)).await;
+            follower.lock().await.look(&self.host, Duration::MAX).await;
+        }
+    }
+
+    /// What the summary of an event says of the follower.
+    fn standing(&self) -> Option<Standing> {
+        // Whoever holds it is looking right now, and will have its counts told with the next event.
+        let mut follower = self.follower.as_ref()?.try_lock().ok()?;
+        Some(Standing {
+            stale: follower.stale(),
+            counts: follower.take_counts(),
+        })
+    }
+}
+
+/// What is left of an event's time.
+fn left(deadline: Option<Instant>) -> Duration {
+    deadline.map_or(Duration::MAX, |deadline| {
+        deadline.saturating_duration_since(Instant::now())
+    })
+}
+
 /// An event that has begun to arrive; dropped when it is answered, or lost on its way.
-struct Handling<'a>(&'a Polling);
+struct Handling<'a>(&'a Serving);
 
 impl<'a> Handling<'a> {
-    fn begin(state: &'a Polling) -> Self {
+    fn begin(state: &'a Serving) -> Self {
         state.handling.send_modify(|count| *count += 1);
         Self(state)
     }
@@ -202,18 +217,22 @@ impl Drop for Handling<'_> {
     }
 }
 
-async fn poll_one(api: &RuntimeApi, host: &Host, state: &Polling) -> Ended {
+async fn poll_one(api: &RuntimeApi, state: &Serving) -> Ended {
     let ended = loop {
         let mut arrived = None;
         let next = match api.next(|| arrived = Some(Handling::begin(state))).await {
             Ok(next) => next,
             Err(error) => break Ended::Failed(Failure::from(error)),
         };
-        let outcome = answer(api, host, &next).await;
-        let cold = state.cold.swap(false, Ordering::Relaxed);
-        summarise(host, &next, &outcome, cold);
+        let deadline = next
+            .deadline_ms
+            .map(|deadline| instant_of(deadline, SystemTime::now()));
+        state.look_before(deadline).await;
+        let outcome = answer(api, &state.host, &next, deadline).await;
+        state.summarise(&next, &outcome);
+        state.look_after(deadline).await;
         // Lambda freezes the process once it asks for the next event; what was not written then may never be.
-        host.log().flush();
+        state.host.log().flush();
         drop(arrived);
         let panicked = outcome
             .result
@@ -227,8 +246,13 @@ async fn poll_one(api: &RuntimeApi, host: &Host, state: &Polling) -> Ended {
 }
 
 /// Handles an event and posts what it came to. A response that the API does not take becomes a failure.
-async fn answer(api: &RuntimeApi, host: &Host, next: &NextEvent) -> Outcome {
-    let mut outcome = handle(host, next).await;
+async fn answer(
+    api: &RuntimeApi,
+    host: &Host,
+    next: &NextEvent,
+    deadline: Option<Instant>,
+) -> Outcome {
+    let mut outcome = handle(host, next, deadline).await;
     if let Ok(response) = &outcome.result {
         match api.post_response(next, response).await {
             Ok(()) => return outcome,
@@ -243,7 +267,7 @@ async fn answer(api: &RuntimeApi, host: &Host, next: &NextEvent) -> Outcome {
     outcome
 }
 
-async fn handle(host: &Host, next: &NextEvent) -> Outcome {
+async fn handle(host: &Host, next: &NextEvent, deadline: Option<Instant>) -> Outcome {
     if let Some(context) = &next.client_context
         && let Err(problem) = check_json(context)
     {
@@ -253,7 +277,7 @@ async fn handle(host: &Host, next: &NextEvent) -> Outcome {
     let invocation = Invocation {
         event: next.body.to_vec(),
         request_id: next.request_id.clone(),
-        deadline: next.deadline_ms.map(|ms| instant_of(ms, SystemTime::now())),
+        deadline,
         trace_id: next.trace_id.clone(),
         tenant_id: next.tenant_id.clone(),
         invoked_arn: next.invoked_arn.clone(),
@@ -274,72 +298,9 @@ fn instant_of(deadline_ms: u64, now: SystemTime) -> Instant {
     Instant::now() + left.saturating_sub(REPORT_RESERVE)
 }
 
-/// One line per event: what it came to and what it took.
-fn summarise(host: &Host, next: &NextEvent, outcome: &Outcome, cold: bool) {
-    let usage = outcome.usage;
-    let ms = |time: Duration| format!("{:.3}", time.as_secs_f64() * 1e3);
-    let mut fields = vec![
-        ("outcome".to_owned(), format!("\"{}\"", outcome.code())),
-        ("cold".to_owned(), cold.to_string()),
-        ("instantiateMs".to_owned(), ms(usage.instantiate)),
-        ("callMs".to_owned(), ms(usage.call)),
-        ("memoryPeakBytes".to_owned(), usage.memory_peak.to_string()),
-        (
-            "memoryLimitBytes".to_owned(),
-            usage.memory_limit.to_string(),
-        ),
-        ("eventBytes".to_owned(), next.body.len().to_string()),
-        ("logLines".to_owned(), usage.log_lines.to_string()),
-        ("logCut".to_owned(), usage.log_cut.to_string()),
-    ];
-    let (level, message) = match &outcome.result {
-        Ok(response) => {
-            fields.push(("responseBytes".to_owned(), response.len().to_string()));
-            (Level::Info, "event handled")
-        }
-        Err(failure) => {
-            let meaning = failure.code.meaning();
-            let text = |text: &str| serde_json::Value::from(text).to_string();
-            fields.push(("blame".to_owned(), text(&meaning.blame.to_string())));
-            fields.push(("errorType".to_owned(), text(&failure.kind)));
-            fields.push(("errorMessage".to_owned(), text(&failure.message)));
-            fields.push((
-                "stackTrace".to_owned(),
-                serde_json::Value::from(failure.trace.clone()).to_string(),
-            ));
-            fields.extend(
-                failure
-                    .details
-                    .clone()
-                    .map(|details| ("details".to_owned(), details)),
-            );
-            (meaning.level, "event failed")
-        }
-    };
-    let scope: Scope = host.guest().scope(&next.request_id);
-    host.log().write(&Line {
-        level,
-        message,
-        source: Source::Host,
-        scope: Some(&scope),
-        fields: &fields,
-    });
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_folder_reached_by_leaving_the_package_is_not_in_it() {
-        let root = tempfile::tempdir().unwrap();
-        let (package, outside) = (root.path().join("package"), root.path().join("outside"));
-        std::fs::create_dir_all(package.join("functions")).unwrap();
-        std::fs::create_dir(&outside).unwrap();
-        assert!(is_below(&package, &package) && is_below(&package.join("functions"), &package));
-        assert!(!is_below(&package.join("../outside"), &package));
-        assert!(!is_below(&package.join("missing"), &package));
-    }
 
     #[test]
     fn a_deadline_leaves_time_to_report_and_a_past_or_absurd_one_is_bounded() {

@@ -6,6 +6,9 @@ use crate::host::Host;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+/// What the file with the right response to the event `x.json` ends in: `x.expected.json` is no event.
+pub const EXPECTED: &str = ".expected.json";
+
 /// Where an event comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EventSource {
@@ -45,6 +48,7 @@ impl EventSource {
             if file
                 .extension()
                 .is_some_and(|extension| extension == "json")
+                && !file.to_string_lossy().ends_with(EXPECTED)
                 && file.is_file()
             {
                 files.push(file);

@@ -1,21 +1,10 @@
 //! `crunchbox:function/invocation`: facts about the event, and the way out in an emergency.
 
 use crate::bindings::crunchbox::function::invocation::{self, Host};
-use crate::event::Invocation;
+use crate::event::{Identity, Invocation};
 use std::sync::Arc;
 use std::time::Instant;
 use wasmtime::component::{HasData, Linker};
-
-/// What a guest is called and where it comes from; the same for every event of one loaded component.
-#[derive(Debug, Clone)]
-pub struct Identity {
-    /// The function's name.
-    pub function: String,
-    /// The channel, or `local`.
-    pub channel: String,
-    /// The release's id, or the component's digest.
-    pub release: String,
-}
 
 /// What one event's guest may ask.
 #[derive(Debug)]

@@ -90,6 +90,7 @@ impl Inner {
             source,
             scope,
             fields,
+            top: &[],
         });
         let cost = line.len() + "\n".len();
         if cost > self.left {
@@ -159,6 +160,7 @@ impl Inner {
                 source: Source::Host,
                 scope,
                 fields: &[],
+                top: &[],
             });
         }
         LogUsage {

@@ -3,7 +3,7 @@
 
 use super::Format;
 use crate::error::Level;
-use crate::event::check_json;
+use crate::event::{Identity, check_json};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -45,6 +45,17 @@ pub struct Scope {
     pub component: String,
 }
 
+impl Scope {
+    /// The scope of an event that a guest serves.
+    pub fn of(identity: &Identity, request_id: &str) -> Self {
+        Self {
+            request_id: request_id.to_owned(),
+            function: identity.function.clone(),
+            component: identity.component.clone(),
+        }
+    }
+}
+
 /// One line, before it has a shape. Field values are JSON texts; what is not JSON is taken as a string.
 #[derive(Debug, Clone, Copy)]
 pub struct Line<'a> {
@@ -58,6 +69,8 @@ pub struct Line<'a> {
     pub scope: Option<&'a Scope>,
     /// Names and JSON texts.
     pub fields: &'a [(String, String)],
+    /// Names and JSON texts beside the host's own keys, in JSON only. Nothing that a guest says.
+    pub top: &'a [(String, String)],
 }
 
 impl Line<'_> {
@@ -93,6 +106,7 @@ impl Line<'_> {
             function: scope.map(|scope| scope.function.as_str()),
             component: scope.map(|scope| scope.component.as_str()),
             fields: Fields(self.fields),
+            top: Fields(self.top),
         };
         serde_json::to_string(&document).expect("strings and checked JSON have a text")
     }
@@ -148,6 +162,8 @@ struct Document<'a> {
     component: Option<&'a str>,
     #[serde(skip_serializing_if = "Fields::is_empty")]
     fields: Fields<'a>,
+    #[serde(flatten)]
+    top: Fields<'a>,
 }
 
 struct Fields<'a>(&'a [(String, String)]);
@@ -188,6 +204,7 @@ mod tests {
             source: Source::Guest,
             scope: Some(scope),
             fields,
+            top: &[],
         }
     }
 

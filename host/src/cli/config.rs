@@ -1,0 +1,68 @@
+//! `crunchbox config push`: the store's layer of a channel's configuration.
+
+use super::printer::Printer;
+use super::promote::channel_of;
+use super::publisher::{MoveArguments, SigningArguments};
+use super::shelf::StoreArguments;
+use crate::address::Address;
+use crate::config;
+use crate::error::Failure;
+use crate::publish::Move;
+use crate::settings::Variables;
+use std::path::PathBuf;
+
+/// Change the configuration that a channel gives its release.
+#[derive(Debug, clap::Args)]
+pub(super) struct Config {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Push(Push),
+}
+
+/// Put config files into the store and let a channel use them above its release's own. `rollback` undoes it.
+#[derive(Debug, clap::Args)]
+struct Push {
+    /// Config files (.toml, .json), weak to strong; together they take the place of what the channel had.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// The channel, such as crunch@live.
+    #[arg(long, value_name = "CHANNEL")]
+    to: Address,
+    #[command(flatten)]
+    terms: MoveArguments,
+    #[command(flatten)]
+    store: StoreArguments,
+    #[command(flatten)]
+    signing: SigningArguments,
+    /// Report in JSON lines on standard error.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Config {
+    pub(super) fn wants_json(&self) -> bool {
+        let Command::Push(push) = &self.command;
+        push.json
+    }
+
+    pub(super) async fn execute(
+        &self,
+        printer: &Printer,
+        variables: Variables<'_>,
+    ) -> Result<(), Failure> {
+        let Command::Push(push) = &self.command;
+        let name = channel_of(&push.to)?;
+        let layers = push.files.iter().map(|path| config::read(path));
+        let layers = layers.collect::<Result<Vec<_>, _>>()?;
+        let shelf = push.store.open(None, variables).await?;
+        let mut publisher = push.signing.publisher(&shelf, &push.to.function)?;
+        let digest = publisher.upload_config(layers).await?;
+        push.terms
+            .make(printer, &mut publisher, &name, &Move::Config(digest))
+            .await
+    }
+}

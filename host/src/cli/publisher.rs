@@ -1,0 +1,208 @@
+//! What all commands that write a store share: who signs, who is named, and how a move is shown.
+
+use super::printer::Printer;
+use super::shelf::{Shelf, done};
+use crate::address::{ChannelName, FunctionName};
+use crate::error::{Code, Failure};
+use crate::publish::{Keyring, Move, Moved, Proposal, Publisher, Terms};
+use crate::quantity::Time;
+use crate::release::Author;
+use crate::telemetry::printable;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+/// Who signs.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct SigningArguments {
+    /// A secret key to sign with; may be repeated [default: CRUNCHBOX_KEY, and ~/.config/crunchbox/keys]
+    #[arg(long = "key", value_name = "FILE")]
+    keys: Vec<PathBuf>,
+    /// Who does this, for the history [default: CRUNCHBOX_BY, else you at this machine]
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
+}
+
+/// Why and under which conditions a channel moves.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct MoveArguments {
+    /// Why, for the history.
+    #[arg(short, long, default_value = "")]
+    pub(super) message: String,
+    /// Only if the channel has this sequence number now.
+    #[arg(long, value_name = "SEQ")]
+    if_current: Option<u64>,
+    /// Hosts that start believe this state for so long from now, such as `2160h`; those that run go on.
+    #[arg(long, value_name = "TIME")]
+    not_after: Option<Time>,
+    /// Go on from this sequence number, where the channel's object was deleted by hand.
+    #[arg(long, value_name = "SEQ")]
+    after: Option<u64>,
+    /// Let the release reach more than the one before.
+    #[arg(long)]
+    allow_grants: bool,
+    /// Only show what would change.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// The moment so long from now.
+pub(super) fn from_now(time: Option<Time>) -> Option<Timestamp> {
+    let time = jiff::SignedDuration::try_from(time?.0).ok()?;
+    Timestamp::now().checked_add(time).ok()
+}
+
+impl SigningArguments {
+    /// A publisher of one function's objects.
+    pub(super) fn publisher(
+        &self,
+        shelf: &Shelf,
+        function: &FunctionName,
+    ) -> Result<Publisher, Failure> {
+        let mut given = Vec::new();
+        for path in &self.keys {
+            let text = std::fs::read_to_string(path).map_err(|error| {
+                let message = format!("cannot read the secret key `{}`: {error}", path.display());
+                Failure::new(Code::KeyMissing, message)
+            })?;
+            given.push((path.display().to_string(), text));
+        }
+        let environment = shelf.publishing.key.clone();
+        given.extend(environment.map(|text| ("CRUNCHBOX_KEY".to_owned(), text)));
+        Ok(Publisher {
+            reader: shelf.reader(function)?,
+            keys: Keyring {
+                given,
+                folder: shelf.publishing.keys.clone(),
+                password: shelf.publishing.password.clone(),
+            },
+            author: Author {
+                by: self
+                    .by
+                    .clone()
+                    .unwrap_or_else(|| shelf.publishing.by.clone()),
+                at: Timestamp::now(),
+                message: String::new(),
+            },
+        })
+    }
+}
+
+impl MoveArguments {
+    fn terms(&self) -> Terms {
+        Terms {
+            if_current: self.if_current,
+            after: self.after,
+            not_after: from_now(self.not_after),
+        }
+    }
+
+    /// Shows a move, asks where it lets a release reach more, and makes it.
+    pub(super) async fn make(
+        &self,
+        printer: &Printer,
+        publisher: &mut Publisher,
+        name: &ChannelName,
+        wanted: &Move,
+    ) -> Result<(), Failure> {
+        publisher.author.message.clone_from(&self.message);
+        let proposal = publisher.propose(name, wanted, self.terms()).await?;
+        show(printer, &proposal);
+        if self.dry_run {
+            done(printer, "Nothing", "is changed: --dry-run");
+            return Ok(());
+        }
+        if proposal.diff.widens() && !self.allow_grants && !agreed(printer)? {
+            return Err(Failure::new(
+                Code::GrantsWider,
+                format!(
+                    "{} would give {} for the first time",
+                    proposal.address,
+                    proposal.diff.grants_added.join(", ")
+                ),
+            ));
+        }
+        let moved = publisher.make(&proposal).await?;
+        report(printer, &proposal, moved);
+        Ok(())
+    }
+}
+
+/// Asks a person at a terminal; nobody else.
+fn agreed(printer: &Printer) -> Result<bool, Failure> {
+    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        return Ok(false);
+    }
+    printer.text(|| "    Widen grants? [y/N] ".to_owned());
+    printer.log().flush();
+    let mut answer = String::new();
+    let read = std::io::stdin().read_line(&mut answer);
+    read.map_err(|error| Failure::new(Code::GrantsWider, error.to_string()))?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+/// The number a channel had, for a person.
+fn number(proposal: &Proposal) -> String {
+    proposal
+        .from
+        .as_ref()
+        .map_or_else(|| "new".to_owned(), |from| from.sequence.to_string())
+}
+
+fn show(printer: &Printer, proposal: &Proposal) {
+    let (from, to) = (number(proposal), &proposal.to);
+    printer.text(|| {
+        let release = to.serves.as_ref().map_or_else(
+            || "nothing: it is deleted".to_owned(),
+            |serves| format!("release {}", serves.release.short()),
+        );
+        let mut text = format!(
+            "    {} {from} → {}   {release}",
+            proposal.address, to.sequence
+        );
+        for line in proposal.diff.lines() {
+            text.push_str(&format!("\n      {}", printable(&line)));
+        }
+        if proposal.diff.widens() && proposal.from.is_some() {
+            text.push_str("\n      the release may reach MORE than the one before");
+        }
+        text
+    });
+}
+
+fn report(printer: &Printer, proposal: &Proposal, moved: Moved) {
+    let (address, sequence) = (&proposal.address, proposal.to.sequence);
+    printer.text(|| match moved {
+        Moved::Unchanged => {
+            format!("    {address} stands for that already; it stays {}", number(proposal))
+        }
+        Moved::Done => {
+            let mark = printer.mark("✓", true);
+            format!(
+                "  {mark} {address} is {sequence}. Hosts take it up after their next event, or before it if idle for a minute. \
+                 Undo: crunchbox rollback {address}"
+            )
+        }
+    });
+    printer.json(|| move_json(proposal, moved));
+}
+
+fn move_json(proposal: &Proposal, moved: Moved) -> Value {
+    let serves = match moved {
+        Moved::Done => proposal.to.serves.as_ref(),
+        Moved::Unchanged => proposal.from.as_ref().and_then(|from| from.serves.as_ref()),
+    };
+    json!({
+        "type": "move",
+        "channel": proposal.address.to_string(),
+        "changed": moved == Moved::Done,
+        "from": proposal.from.as_ref().map(|from| from.sequence),
+        "sequence": match moved {
+            Moved::Done => Some(proposal.to.sequence),
+            Moved::Unchanged => proposal.from.as_ref().map(|from| from.sequence),
+        },
+        "serves": serves,
+        "diff": proposal.diff,
+    })
+}

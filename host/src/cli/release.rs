@@ -1,0 +1,293 @@
+//! `crunchbox release` and `deploy`: a project into the store, and on to a channel.
+
+use super::printer::{self, Printer};
+use super::progress::Progress;
+use super::publisher::{MoveArguments, SigningArguments};
+use super::shelf::{Shelf, StoreArguments, done};
+use super::start::{ArtifactArguments, Target, report_build, resolve};
+use super::{keys, test};
+use crate::address::{ChannelName, FunctionName};
+use crate::component::Component;
+use crate::error::{Code, Failure};
+use crate::function::try_out;
+use crate::guest::{Limits, Parts};
+use crate::manifest::Manifest;
+use crate::policy::Policy;
+use crate::publish::{Move, Publisher, Sealed, TARGETS, Written};
+use crate::quantity::{Bytes, Time};
+use crate::release::{SealedLimits, Serves};
+use crate::settings::Variables;
+use crate::store::Location;
+use crate::toolchain::{Setup, Traces, Wanted};
+use crate::trust::{Pattern, Role};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// What releasing takes.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct ReleaseArguments {
+    /// Install what is missing to build the projects.
+    #[arg(long)]
+    setup: bool,
+    /// Keep debug lines: traces name files and lines, and the component is several times as large.
+    #[arg(long)]
+    debug_lines: bool,
+    #[command(flatten)]
+    store: StoreArguments,
+    #[command(flatten)]
+    signing: SigningArguments,
+    #[command(flatten)]
+    artifacts: ArtifactArguments,
+}
+
+/// Build projects and put them into the store as releases. Prints the id of each.
+///
+/// The same sources make the same release; what is there already is not sent again. Nothing runs it yet: `promote` does
+/// that.
+#[derive(Debug, clap::Args)]
+pub(super) struct Release {
+    /// Folders of projects, or components with a crunchbox.toml beside them.
+    #[arg(value_name = "DIR|COMPONENT", default_value = ".")]
+    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    release: ReleaseArguments,
+    /// Report in JSON lines on standard error.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Test a project, release it and promote it. Prints the release's id.
+#[derive(Debug, clap::Args)]
+pub(super) struct Deploy {
+    /// The folder of the project.
+    #[arg(value_name = "DIR", default_value = ".")]
+    folder: PathBuf,
+    /// The channel.
+    #[arg(long, value_name = "CHANNEL", default_value = "live")]
+    to: ChannelName,
+    #[command(flatten)]
+    terms: MoveArguments,
+    #[command(flatten)]
+    release: ReleaseArguments,
+    /// Report in JSON lines on standard error.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl Release {
+    pub(super) async fn execute(
+        &self,
+        printer: &Printer,
+        variables: Variables<'_>,
+    ) -> Result<(), Failure> {
+        for path in &self.paths {
+            let target = self.release.build(printer, path, variables)?;
+            let (sealed, _) = self.release.publish(printer, &target, variables).await?;
+            printer::result(format!("{}\n", sealed.id).as_bytes())?;
+        }
+        Ok(())
+    }
+}
+
+impl Deploy {
+    pub(super) async fn execute(
+        &self,
+        printer: &Printer,
+        variables: Variables<'_>,
+    ) -> Result<(), Failure> {
+        let target = self.release.build(printer, &self.folder, variables)?;
+        let artifacts = self.release.artifacts.artifacts(variables)?;
+        test::run(printer, &target, artifacts, test::Expected::Compare).await?;
+        let (sealed, mut publisher) = self.release.publish(printer, &target, variables).await?;
+        let wanted = Move::Release(Serves {
+            release: sealed.id,
+            component: sealed.component.digest(),
+            config: None,
+        });
+        self.terms
+            .make(printer, &mut publisher, &self.to, &wanted)
+            .await?;
+        printer::result(format!("{}\n", sealed.id).as_bytes())
+    }
+}
+
+impl ReleaseArguments {
+    fn build(
+        &self,
+        printer: &Printer,
+        path: &Path,
+        variables: Variables<'_>,
+    ) -> Result<Target, Failure> {
+        let wanted = Wanted {
+            setup: if self.setup {
+                Setup::Install
+            } else {
+                Setup::Tell
+            },
+            traces: if self.debug_lines {
+                Traces::Lines
+            } else {
+                Traces::Functions
+            },
+        };
+        let target = resolve(path, wanted, variables)?;
+        report_build(printer, &target);
+        Ok(target)
+    }
+
+    /// Seals what was built, tries it, and puts it into the store.
+    async fn publish(
+        &self,
+        printer: &Printer,
+        target: &Target,
+        variables: Variables<'_>,
+    ) -> Result<(Sealed, Publisher), Failure> {
+        let Some(manifest) = &target.manifest else {
+            let message = format!(
+                "expected a crunchbox.toml beside `{}`: a release needs a function's name",
+                target.component.display()
+            );
+            return Err(Failure::new(Code::ManifestInvalid, message));
+        };
+        let started = Instant::now();
+        let artifacts = self.artifacts.artifacts(variables)?;
+        let sealed = seal(printer, manifest, &target.component, artifacts).await?;
+        let shelf = self.store.open(Some(&manifest.folder), variables).await?;
+        let shelf = with_keys(printer, shelf)?;
+        let publisher = self.signing.publisher(&shelf, &manifest.name)?;
+        let uploaded = self.upload(printer, &shelf, &publisher, &sealed).await?;
+        report(printer, &manifest.name, &sealed, &uploaded, started);
+        Ok((sealed, publisher))
+    }
+
+    /// The code, its artifacts where anybody may load them, the release last.
+    async fn upload(
+        &self,
+        printer: &Printer,
+        shelf: &Shelf,
+        publisher: &Publisher,
+        sealed: &Sealed,
+    ) -> Result<Uploaded, Failure> {
+        let size = sealed.release.component.size;
+        let progress = Progress::new(printer, size);
+        progress.say("uploading the component");
+        publisher.upload_component(sealed).await?;
+        progress.add(size);
+        let mut targets = Vec::new();
+        if shelf.policy.trust.is_signed() {
+            let compiler = self.artifacts.compile.compiler()?;
+            for target in TARGETS {
+                progress.say(&format!("compiling for {}", target.1));
+                let done = publisher.precompile(&sealed.component, &compiler, target);
+                targets.push(done.await?);
+            }
+        }
+        progress.say("uploading the release");
+        let release = publisher.upload_release(sealed).await?;
+        Ok(Uploaded { release, targets })
+    }
+}
+
+struct Uploaded {
+    release: Written,
+    targets: Vec<crate::publish::Precompiled>,
+}
+
+fn report(
+    printer: &Printer,
+    name: &FunctionName,
+    sealed: &Sealed,
+    uploaded: &Uploaded,
+    started: Instant,
+) {
+    printer.text(|| {
+        let size = Bytes(sealed.release.component.size);
+        let how = match uploaded.release {
+            Written::Now => format!("{size} uploaded"),
+            Written::Before => "unchanged".to_owned(),
+        };
+        let mut text = format!(
+            "    Release  {name}@{} {how} {}",
+            sealed.id.short(),
+            Time(started.elapsed())
+        );
+        for target in &uploaded.targets {
+            let untried = if target.tried { "" } else { ", untried here" };
+            text.push_str(&format!(
+                " · {} ✓ ({}{untried})",
+                target.target,
+                Bytes(target.bytes)
+            ));
+        }
+        text
+    });
+    printer.json(|| {
+        json!({
+            "type": "release",
+            "function": name,
+            "release": sealed.id,
+            "component": sealed.component.digest(),
+            "bytes": sealed.release.component.size,
+            "changed": uploaded.release == Written::Now,
+            "artifacts": uploaded.targets.iter().map(|target| json!({
+                "target": target.target,
+                "engine": target.engine,
+                "bytes": target.bytes,
+                "tried": target.tried,
+            })).collect::<Vec<_>>(),
+        })
+    });
+}
+
+/// Seals a component with its manifest's limits and base configuration, once it has shown that it can be instantiated.
+async fn seal(
+    printer: &Printer,
+    manifest: &Manifest,
+    component: &Path,
+    artifacts: crate::engine::Artifacts,
+) -> Result<Sealed, Failure> {
+    let component = Component::read(component)?;
+    let defaults = Limits::default();
+    let wanted = manifest.limits;
+    let parts = Parts {
+        identity: crate::event::Identity::default(),
+        limits: Limits {
+            time: wanted.time.map_or(defaults.time, |time| time.0),
+            memory: wanted.memory.unwrap_or(defaults.memory),
+            response: defaults.response,
+        },
+        config: crate::config::Config::merge(manifest.layers()?),
+    };
+    let shape = try_out(&component, parts, artifacts, printer.log()).await?;
+    Ok(Sealed::new(
+        manifest.name.clone(),
+        component,
+        shape,
+        manifest.sealed_layers()?,
+        SealedLimits::new(wanted.time, wanted.memory),
+    ))
+}
+
+/// A store in S3 has to be signed. The first release there makes the key and the policy.
+fn with_keys(printer: &Printer, mut shelf: Shelf) -> Result<Shelf, Failure> {
+    if shelf.policy.trust.is_signed() || matches!(shelf.location, Location::Folder(_)) {
+        return Ok(shelf);
+    }
+    let made = keys::make(
+        "first",
+        Role::ALL.to_vec(),
+        Pattern::any(),
+        &shelf.policy_path,
+        &shelf.publishing,
+        None,
+    )?;
+    done(
+        printer,
+        "Keys",
+        "a store in S3 has to be signed, and there is no key yet; made one:",
+    );
+    keys::report(printer, &made, &shelf.policy_path);
+    shelf.policy = Policy::find(&shelf.policy_path)?.unwrap_or_default();
+    Ok(shelf)
+}

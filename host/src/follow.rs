@@ -1,0 +1,427 @@
+//! Follows a channel: which state of it to believe, and how its release takes the place of the one that serves.
+//! Whatever goes wrong on the way, the last good release serves on; the reason is logged once per cause.
+
+mod clock;
+mod pace;
+mod start;
+
+use crate::address::{Address, ChannelName};
+use crate::error::{Code, Failure, Fault, Level};
+use crate::host::Host;
+use crate::policy::Refresh;
+use crate::prepare::{Conditions, Preparation};
+use crate::quantity::Time;
+use crate::reader::{Reader, SignedChannel};
+use crate::release::Channel;
+use crate::store::{Store, Tag};
+use crate::telemetry::{Line, Source};
+use jiff::Timestamp;
+use pace::Pace;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use clock::{Clock, Moment, SystemClock};
+
+/// The longest that one conditional request may hold up an event.
+const STALE_LOOK: Duration = Duration::from_millis(150);
+
+/// The longest that a look and what it leads to may take at a time; what is not finished then goes on at the next.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// A look that has less than this is not begun: it would only tell of its own haste.
+const LOOK_MIN: Duration = Duration::from_millis(20);
+
+/// Why a state of a channel is not taken up, though it is signed and sound.
+#[derive(Debug, thiserror::Error)]
+pub enum FollowError {
+    /// It is older than one that was there before.
+    #[error(
+        "{channel} has the sequence number {got}, expected at least {seen}, which was there before"
+    )]
+    Back {
+        /// The channel.
+        channel: Address,
+        /// The highest number seen, or the policy's.
+        seen: u64,
+        /// The number now.
+        got: u64,
+    },
+    /// Two states have one number: a store that lost a write, or a forged past.
+    #[error("{channel} has two different states with the sequence number {sequence}")]
+    Twice {
+        /// The channel.
+        channel: Address,
+        /// The number.
+        sequence: u64,
+    },
+    /// Its time is over.
+    #[error("{channel}, state {sequence}, was to be believed until {until}")]
+    Expired {
+        /// The channel.
+        channel: Address,
+        /// The number.
+        sequence: u64,
+        /// The end of its time.
+        until: Timestamp,
+    },
+    /// It was deleted.
+    #[error("{channel} was deleted by {by} (state {sequence})")]
+    Deleted {
+        /// The channel.
+        channel: Address,
+        /// The number.
+        sequence: u64,
+        /// Who did it.
+        by: String,
+    },
+}
+
+impl Fault for FollowError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Back { .. } | Self::Twice { .. } => Code::SequenceBack,
+            Self::Expired { .. } => Code::ChannelExpired,
+            Self::Deleted { .. } => Code::ChannelMissing,
+        }
+    }
+}
+
+/// What a follower is told at its start.
+#[derive(Debug)]
+pub struct Following {
+    /// The verified reader of the function's objects.
+    pub reader: Reader,
+    /// The channel.
+    pub channel: ChannelName,
+    /// When to look.
+    pub refresh: Refresh,
+    /// The smallest number that is believed.
+    pub min_sequence: u64,
+    /// A store in the package, to start from when there is nothing else.
+    pub bundle: Option<Arc<dyn Store>>,
+    /// What releases meet here.
+    pub conditions: Conditions,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Follows one channel of one function.
+#[derive(Debug)]
+pub struct Follower {
+    with: Following,
+    pace: Pace,
+    /// The version of the channel's object that was believed last.
+    tag: Option<Tag>,
+    /// The highest number that was believed, and the text that had it.
+    seen: u64,
+    seen_text: Option<String>,
+    /// The number that serves.
+    serving: u64,
+    next: Option<Next>,
+    /// What has been said already, and of which number; 0 stands for the channel itself.
+    said: HashSet<(Code, u64)>,
+    counts: Counts,
+}
+
+/// What is to serve next.
+#[derive(Debug)]
+struct Next {
+    signed: SignedChannel,
+    preparation: Preparation,
+}
+
+/// What happened since somebody asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// New releases that began to serve.
+    pub swaps: u64,
+    /// States or releases that were refused, each cause once.
+    pub refused: u64,
+}
+
+impl Follower {
+    /// A follower that has not looked yet.
+    pub fn new(with: Following) -> Self {
+        Self {
+            pace: Pace::new(Arc::clone(&with.clock), with.refresh),
+            tag: None,
+            seen: with.min_sequence,
+            seen_text: None,
+            serving: 0,
+            next: None,
+            said: HashSet::new(),
+            counts: Counts::default(),
+            with,
+        }
+    }
+
+    /// The channel's address.
+    pub fn address(&self) -> Address {
+        Address::channel(
+            self.with.reader.function().clone(),
+            self.with.channel.clone(),
+        )
+    }
+
+    /// What happened since this was asked last.
+    pub fn take_counts(&mut self) -> Counts {
+        std::mem::take(&mut self.counts)
+    }
+
+    /// How long ago the store last answered with a state that could be believed.
+    pub fn stale(&self) -> Duration {
+        self.pace.stale()
+    }
+
+    /// Whether there is something to do after an event.
+    pub fn is_due(&self) -> bool {
+        self.rest().is_zero()
+    }
+
+    /// Whether the last good look is too long ago to serve another event without one.
+    pub fn is_stale(&self) -> bool {
+        self.pace.must_look()
+    }
+
+    /// How long until there is something to do, for those that are never frozen and can use a timer.
+    pub fn rest(&self) -> Duration {
+        self.pace.rest(self.next.is_some())
+    }
+
+    /// Looks before an event that would else be served by what nobody has looked at for too long: one request within a
+    /// short time of its own. Only if it finds something new is more of the event's `time` spent, to take that up.
+    pub async fn look_before(&mut self, host: &Host, time: Duration) {
+        let look = time.min(STALE_LOOK);
+        if look >= LOOK_MIN && self.ask_within(look).await {
+            self.take_up(host, time.saturating_sub(look).min(LOOK))
+                .await;
+        }
+    }
+
+    /// Looks if it is time to, and takes up what is new, within `time` and a second at most; what is not finished then
+    /// goes on at the next look.
+    pub async fn look(&mut self, host: &Host, time: Duration) {
+        let time = time.min(LOOK);
+        let started = self.pace.now();
+        if time < LOOK_MIN || (self.pace.may_look() && !self.ask_within(time).await) {
+            return;
+        }
+        let left = time.saturating_sub(self.pace.now().since(&started));
+        self.take_up(host, left).await;
+    }
+
+    /// One conditional request for the channel; whether there was an answer to be believed.
+    async fn ask_within(&mut self, time: Duration) -> bool {
+        self.pace.looking();
+        let asked = tokio::time::timeout(time, self.ask()).await;
+        let failure = match asked {
+            Ok(Ok(())) => {
+                self.pace.looked();
+                self.said.retain(|(_, number)| *number != 0);
+                return true;
+            }
+            Ok(Err(failure)) => failure,
+            Err(_) => self.too_slow(time),
+        };
+        self.pace.look_failed();
+        self.say(&failure, 0);
+        false
+    }
+
+    async fn ask(&mut self) -> Result<(), Failure> {
+        let name = self.with.channel.clone();
+        match self.with.reader.channel(&name, self.tag.clone()).await? {
+            Some(signed) => self.believe(signed),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a state may serve here; if it is new, it is what comes next.
+    fn believe(&mut self, signed: SignedChannel) -> Result<(), Failure> {
+        let (channel, text) = (&signed.channel, &signed.envelope.payload);
+        if channel.sequence < self.seen {
+            return Err(self.back(self.seen, channel.sequence).into());
+        }
+        let same_number = channel.sequence == self.seen;
+        if same_number && self.seen_text.as_ref().is_some_and(|seen| seen != text) {
+            let channel_and_number = FollowError::Twice {
+                channel: self.address(),
+                sequence: channel.sequence,
+            };
+            return Err(channel_and_number.into());
+        }
+        self.seen = channel.sequence;
+        self.seen_text = Some(text.clone());
+        if let Some(cache) = self.with.reader.cache() {
+            // Without it, the next process of this environment has to believe whatever the store says.
+            let _ = cache.keep(&self.seen_key(), signed.envelope.to_text().as_bytes());
+        }
+        let preparation = self.preparation(channel)?;
+        self.tag = Some(signed.tag.clone());
+        let waiting = self.next.as_ref().map(|next| next.signed.channel.sequence);
+        if channel.sequence != self.serving && waiting != Some(channel.sequence) {
+            self.pace.takes_afresh();
+            self.next = Some(Next {
+                signed,
+                preparation,
+            });
+        }
+        Ok(())
+    }
+
+    /// The way from a state to a guest, if the state is one that anything can be made of.
+    fn preparation(&self, channel: &Channel) -> Result<Preparation, FollowError> {
+        let (address, sequence) = (self.address(), channel.sequence);
+        let now = self.pace.now().wall;
+        if let Some(until) = channel.not_after.filter(|until| *until < now) {
+            return Err(FollowError::Expired {
+                channel: address,
+                sequence,
+                until,
+            });
+        }
+        match channel.serves.clone() {
+            Some(serves) => Ok(Preparation::new(address, Some(sequence), serves)),
+            None => Err(FollowError::Deleted {
+                channel: address,
+                sequence,
+                by: channel
+                    .moves
+                    .first()
+                    .map(|last| last.by.clone())
+                    .unwrap_or_default(),
+            }),
+        }
+    }
+
+    /// Lets what is new take the place of what serves, as far as it gets within `time`.
+    async fn take_up(&mut self, host: &Host, time: Duration) {
+        let Some(next) = &self.next else { return };
+        if time < LOOK_MIN || !self.pace.may_take() {
+            return;
+        }
+        let (number, before) = (next.signed.channel.sequence, next.preparation.progress());
+        let failure = match tokio::time::timeout(time, self.swap(host)).await {
+            Ok(Ok(())) => return,
+            Ok(Err(failure)) => failure,
+            Err(_) => {
+                let now = self.next.as_ref().map(|next| next.preparation.progress());
+                // Slow is not stuck: what has come stays, and the next look goes on from there.
+                if now.is_some_and(|now| now > before) {
+                    return;
+                }
+                self.too_slow(time)
+            }
+        };
+        self.pace.taking();
+        self.pace.take_failed();
+        self.say(&failure, number);
+    }
+
+    /// Fetches, loads and tries what is new, then lets it serve. Until the last step nothing has changed.
+    async fn swap(&mut self, host: &Host) -> Result<(), Failure> {
+        let Some(next) = &mut self.next else {
+            return Ok(());
+        };
+        let serving = host.guest().artifact_bytes();
+        let (reader, conditions) = (&self.with.reader, &self.with.conditions);
+        next.preparation.fetch(reader, conditions, serving).await?;
+        let guest = Arc::new(next.preparation.load(host.engines(), conditions)?);
+        host.smoke(Arc::clone(&guest)).await.map_err(smoke_failed)?;
+        host.swap(guest);
+        if let Some(next) = self.next.take() {
+            self.served(&next);
+        }
+        self.counts.swaps += 1;
+        Ok(())
+    }
+
+    /// Remembers what serves now, so that the next process of this environment can start from it.
+    fn served(&mut self, next: &Next) {
+        let channel = &next.signed.channel;
+        self.serving = channel.sequence;
+        self.pace.takes_afresh();
+        self.said.clear();
+        next.preparation.remember(&self.with.reader);
+        let reader = &self.with.reader;
+        if let Some(cache) = reader.cache() {
+            let key = reader.place().channel(&self.with.channel);
+            // A full disk costs the next start the store's answer, and this event nothing.
+            let _ = cache.keep(&key, next.signed.envelope.to_text().as_bytes());
+        }
+        let release = channel.serves.as_ref().map(|serves| serves.release.short());
+        let message = format!(
+            "serving {} {}: release {}",
+            self.address(),
+            self.serving,
+            release.unwrap_or_default()
+        );
+        self.with.conditions.log.host(Level::Info, &message);
+    }
+
+    fn back(&self, seen: u64, got: u64) -> FollowError {
+        FollowError::Back {
+            channel: self.address(),
+            seen,
+            got,
+        }
+    }
+
+    fn too_slow(&self, time: Duration) -> Failure {
+        let store = self.with.reader.store().location();
+        Failure::new(
+            Code::StoreUnreachable,
+            format!("{store} did not answer within {}", Time(time)),
+        )
+    }
+
+    /// Where the channel's highest state so far is kept, beside the one that served last.
+    fn seen_key(&self) -> String {
+        self.with.reader.place().channel(&self.with.channel) + ".seen"
+    }
+
+    /// Says why a state or its release is not taken up, once per cause.
+    fn say(&mut self, failure: &Failure, number: u64) {
+        if !self.said.insert((failure.code, number)) {
+            return;
+        }
+        let meaning = failure.code.meaning();
+        // An outage shows in how stale the host is; a refusal is somebody's mistake, or an attack.
+        self.counts.refused += u64::from(failure.code != Code::StoreUnreachable);
+        let text = |text: &str| serde_json::Value::from(text).to_string();
+        let fields = [
+            ("code".to_owned(), text(meaning.name)),
+            ("blame".to_owned(), text(&meaning.blame.to_string())),
+            ("serving".to_owned(), self.serving.to_string()),
+            (
+                "hint".to_owned(),
+                text(failure.hint.as_deref().unwrap_or(meaning.remedy)),
+            ),
+        ];
+        let what = match number {
+            0 => self.address().to_string(),
+            number => format!("{} {number}", self.address()),
+        };
+        let serving = match self.serving {
+            0 => String::new(),
+            serving => format!("; {serving} serves on"),
+        };
+        self.with.conditions.log.write(&Line {
+            level: meaning.level,
+            message: &format!("{what} is not taken up: {}{serving}", failure.message),
+            source: Source::Host,
+            scope: None,
+            fields: &fields,
+            top: &[],
+        });
+    }
+}
+
+/// An instance that can't be made, as the reason that a release is not taken up.
+fn smoke_failed(failure: Failure) -> Failure {
+    Failure::new(
+        Code::SmokeFailed,
+        format!("no instance can be made: {failure}"),
+    )
+}

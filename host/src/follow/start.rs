@@ -1,0 +1,118 @@
+//! From nothing to a first guest: the store's state; else the last one that served, from the cache; else the bundle's.
+
+use super::{Follower, Next, smoke_failed};
+use crate::engine::Engines;
+use crate::error::{Code, Failure, Level};
+use crate::guest::Guest;
+use crate::store::{Store, Tag};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The most that is read of what an earlier process wrote.
+const SEEN_BYTES_MAX: u64 = 1 << 20;
+
+impl Follower {
+    /// The first guest: the store's if it is to be had within `time`, else the last good one.
+    ///
+    /// # Errors
+    /// Why there was nothing to be had from the store; what cache and bundle lacked is logged.
+    pub async fn start(&mut self, engines: &Engines, time: Duration) -> Result<Guest, Failure> {
+        self.recall();
+        let first = match tokio::time::timeout(time, self.start_from_store(engines)).await {
+            Ok(Ok(guest)) => return Ok(guest),
+            Ok(Err(failure)) => failure,
+            Err(_) => self.too_slow(time),
+        };
+        self.pace.look_failed();
+        self.pace.taking();
+        self.pace.take_failed();
+        let cache = self.with.reader.cache();
+        let cache = cache.map(|cache| Arc::new(cache.as_store()) as Arc<dyn Store>);
+        for (name, store) in [("cache", cache), ("bundle", self.with.bundle.clone())] {
+            let Some(store) = store else { continue };
+            match self.start_from(store, engines).await {
+                Ok(guest) => {
+                    let number = self.next.as_ref().map(|next| next.signed.channel.sequence);
+                    self.say(&first, number.unwrap_or(0));
+                    return Ok(guest);
+                }
+                Err(failure) => {
+                    let message =
+                        format!("the {name} has nothing for {}: {failure}", self.address());
+                    self.with.conditions.log.host(Level::Info, &message);
+                }
+            }
+        }
+        Err(first)
+    }
+
+    /// What an earlier process of this environment has seen and proven.
+    fn recall(&mut self) {
+        let reader = &self.with.reader;
+        let Some(cache) = reader.cache() else { return };
+        let key = self.seen_key();
+        let Some(text) = cache.read(&key, SEEN_BYTES_MAX) else {
+            return;
+        };
+        let tag = Tag(String::new());
+        if let Ok(signed) = reader.check_channel(&key, &self.with.channel, &text, tag)
+            && signed.channel.sequence > self.seen
+        {
+            self.seen = signed.channel.sequence;
+            self.seen_text = Some(signed.envelope.payload);
+        }
+    }
+
+    async fn start_from_store(&mut self, engines: &Engines) -> Result<Guest, Failure> {
+        self.pace.looking();
+        self.ask().await?;
+        self.pace.looked();
+        let Some(next) = &mut self.next else {
+            return Err(Failure::new(
+                Code::ChannelMissing,
+                "the store names nothing to serve",
+            ));
+        };
+        let (reader, conditions) = (&self.with.reader, &self.with.conditions);
+        next.preparation.fetch(reader, conditions, 0).await?;
+        let guest = next.preparation.load(engines, conditions)?;
+        let smoke = guest.smoke(conditions.log.clone(), engines.ticker().running());
+        smoke.await.map_err(smoke_failed)?;
+        if let Some(next) = self.next.take() {
+            self.served(&next);
+        }
+        Ok(guest)
+    }
+
+    /// Starts from another store with the same objects: what served before, though more may have been seen since.
+    async fn start_from(
+        &mut self,
+        store: Arc<dyn Store>,
+        engines: &Engines,
+    ) -> Result<Guest, Failure> {
+        let reader = self.with.reader.instead_of(store);
+        let signed = reader.channel(&self.with.channel, None).await?;
+        let signed = signed.ok_or_else(|| {
+            Failure::new(
+                Code::ChannelMissing,
+                format!("there is no {}", self.address()),
+            )
+        })?;
+        let sequence = signed.channel.sequence;
+        if sequence < self.with.min_sequence {
+            return Err(self.back(self.with.min_sequence, sequence).into());
+        }
+        let mut next = Next {
+            preparation: self.preparation(&signed.channel)?,
+            signed,
+        };
+        let conditions = &self.with.conditions;
+        next.preparation.fetch(&reader, conditions, 0).await?;
+        let guest = next.preparation.load(engines, conditions)?;
+        let smoke = guest.smoke(conditions.log.clone(), engines.ticker().running());
+        smoke.await.map_err(smoke_failed)?;
+        self.serving = sequence;
+        self.seen = self.seen.max(sequence);
+        Ok(guest)
+    }
+}

@@ -1,0 +1,243 @@
+//! What Lambda's init phase does: a host for a component of the package, or one that follows a channel of the store.
+
+use super::TIME_MAX;
+use crate::address::{Address, Which};
+use crate::cache::Cache;
+use crate::config::{Config, Layer};
+use crate::engine::artifact::TrustedFolder;
+use crate::engine::{Artifacts, Engines};
+use crate::error::{Code, Failure};
+use crate::event::RESPONSE_BYTES_MAX;
+use crate::follow::{Follower, Following, SystemClock};
+use crate::function::{Function, Surroundings};
+use crate::guest::Limits;
+use crate::host::Host;
+use crate::manifest::Manifest;
+use crate::policy::{self, Ceilings, Policy};
+use crate::prepare::{Conditions, Native};
+use crate::quantity::Bytes;
+use crate::reader::Reader;
+use crate::settings::{self, Lambda, Serve};
+use crate::store::{self, Folder, Location, Store};
+use crate::telemetry::Log;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long the store may take at init before the cache or the bundle serves: Lambda ends init after ten seconds.
+const STORE_TIME: Duration = Duration::from_secs(8);
+
+/// How much of the function's own disk is used, unless the policy says otherwise; Lambda's smallest has 512 MB.
+const CACHE_BYTES: Bytes = Bytes::mebi(256);
+
+/// The folder of the package that may hold a store to start from when the real one does not answer.
+const BUNDLE: &str = "bundle";
+
+/// A host ready for events.
+#[derive(Debug)]
+pub(super) struct Started {
+    pub(super) host: Host,
+    pub(super) follower: Option<Follower>,
+    pub(super) metrics: Option<String>,
+}
+
+pub(super) async fn start(settings: &Lambda, log: &Log) -> Result<Started, Failure> {
+    let policy = Policy::find(&settings.task_root.join(policy::FILE_NAME))?.unwrap_or_default();
+    let metrics = policy.metrics.clone();
+    let address = match &settings.serve {
+        Serve::Component(path) => Err(path),
+        Serve::Channel(address) => Ok(address),
+        Serve::Either(path, address) => match address {
+            Some(address) if !path.exists() && has_store(settings, &policy) => Ok(address),
+            _ => Err(path),
+        },
+    };
+    let (host, follower) = match address {
+        Ok(address) => {
+            let (host, follower) = follow(settings, policy, address, log).await?;
+            (host, Some(follower))
+        }
+        Err(component) => (
+            start_component(settings, &policy, component, log).await?,
+            None,
+        ),
+    };
+    Ok(Started {
+        host,
+        follower,
+        metrics,
+    })
+}
+
+fn has_store(settings: &Lambda, policy: &Policy) -> bool {
+    policy.store.is_some() || settings.store.is_some()
+}
+
+/// Where the store is: the policy's word counts, since it came with the program; another one beside it is a mistake.
+fn location(settings: &Lambda, policy: &Policy) -> Result<Location, Failure> {
+    let from_environment = settings
+        .store
+        .as_deref()
+        .map(str::parse::<Location>)
+        .transpose()?;
+    match (&policy.store, from_environment) {
+        (Some(ours), Some(other)) if *ours != other => Err(Failure::new(
+            Code::SettingInvalid,
+            format!("policy.toml says the store is `{ours}`, {} says `{other}`", settings::STORE),
+        )
+        .with_hint("say it in one place")),
+        (Some(location), _) => Ok(location.clone()),
+        (None, Some(location @ Location::S3(_))) if !policy.trust.is_signed() => Err(Failure::new(
+            Code::PolicyInvalid,
+            format!("the store `{location}` needs keys whose signatures count, and policy.toml names none"),
+        )
+        .with_hint("put the policy.toml that `crunchbox keys new` writes into the package")),
+        (None, Some(location)) => Ok(location),
+        (None, None) => Err(Failure::new(
+            Code::SettingInvalid,
+            format!("expected a store in policy.toml or {}, got none", settings::STORE),
+        )),
+    }
+}
+
+async fn follow(
+    settings: &Lambda,
+    policy: Policy,
+    address: &Address,
+    log: &Log,
+) -> Result<(Host, Follower), Failure> {
+    let Which::Channel(channel) = &address.which else {
+        let message = format!("expected a channel to follow, got `{address}`");
+        return Err(Failure::new(Code::SettingInvalid, message));
+    };
+    let store = store::open(&location(settings, &policy)?).await?;
+    let cache = Cache::open(
+        &settings.cache,
+        store.location(),
+        policy.cache.unwrap_or(CACHE_BYTES),
+    )?;
+    let environment = settings.config.as_deref();
+    let environment = environment.map(|text| Layer::from_json(settings::CONFIG, text));
+    let conditions = Conditions {
+        native: Native::Stored,
+        defaults: Limits {
+            time: TIME_MAX,
+            memory: settings.memory.total,
+            response: RESPONSE_BYTES_MAX,
+        },
+        ceilings: Ceilings {
+            time: policy
+                .ceilings
+                .time
+                .or(Some(crate::quantity::Time(TIME_MAX))),
+            memory: policy.ceilings.memory,
+        },
+        overrides: Ceilings::default(),
+        memory: Some(settings.memory),
+        layers: environment.transpose()?.into_iter().collect(),
+        assignments: Vec::new(),
+        log: log.clone(),
+    };
+    let bundle = settings.task_root.join(BUNDLE);
+    let bundle = bundle
+        .is_dir()
+        .then(|| Arc::new(Folder::new(&bundle)) as Arc<dyn Store>);
+    let min_sequence = policy.min_sequence.get(&address.to_string());
+    let mut follower = Follower::new(Following {
+        channel: channel.clone(),
+        refresh: policy.refresh,
+        min_sequence: min_sequence.copied().unwrap_or_default(),
+        bundle,
+        conditions,
+        clock: Arc::new(SystemClock::default()),
+        reader: Reader::new(
+            store,
+            Arc::new(policy.trust),
+            Some(cache),
+            address.function.clone(),
+        ),
+    });
+    let engines = Engines::start(settings.concurrency)?;
+    let guest = follower.start(&engines, STORE_TIME).await?;
+    let host = Host::new(Arc::new(engines), guest, log.clone(), settings.concurrency)?;
+    Ok((host, follower))
+}
+
+async fn start_component(
+    settings: &Lambda,
+    policy: &Policy,
+    component: &Path,
+    log: &Log,
+) -> Result<Host, Failure> {
+    let folder = component.parent().unwrap_or_else(|| Path::new("/"));
+    let manifest = Manifest::find(folder)?;
+    let function = Function {
+        name: manifest.as_ref().map_or_else(
+            || settings.function.clone(),
+            |manifest| manifest.name.to_string(),
+        ),
+        limits: limits(settings, policy, manifest.as_ref()),
+        config: config(settings, manifest.as_ref())?,
+    };
+    let package = is_below(folder, &settings.task_root).then(|| TrustedFolder::deployed(folder));
+    let artifacts = Artifacts {
+        package,
+        ..Artifacts::default()
+    };
+    let surroundings = Surroundings {
+        artifacts,
+        log: log.clone(),
+        concurrency: settings.concurrency,
+    };
+    Ok(function.start(component, surroundings).await?.host)
+}
+
+/// Only what lies in the package came with this program; a component elsewhere brings no native code.
+fn is_below(folder: &Path, root: &Path) -> bool {
+    match (folder.canonicalize(), root.canonicalize()) {
+        (Ok(folder), Ok(root)) => folder.starts_with(root),
+        _ => false,
+    }
+}
+
+fn limits(settings: &Lambda, policy: &Policy, manifest: Option<&Manifest>) -> Limits {
+    let wanted = manifest.map(|manifest| manifest.limits).unwrap_or_default();
+    let available = settings.memory.for_guest(Bytes(0));
+    let most = policy.ceilings;
+    let time = wanted.time.map_or(TIME_MAX, |time| time.0.min(TIME_MAX));
+    let memory = wanted
+        .memory
+        .map_or(available, |memory| memory.min(available));
+    Limits {
+        time: most.time.map_or(time, |most| most.0.min(time)),
+        memory: most.memory.map_or(memory, |most| most.min(memory)),
+        response: RESPONSE_BYTES_MAX,
+    }
+}
+
+fn config(settings: &Lambda, manifest: Option<&Manifest>) -> Result<Config, Failure> {
+    let mut layers = manifest
+        .map(Manifest::layers)
+        .transpose()?
+        .unwrap_or_default();
+    if let Some(text) = &settings.config {
+        layers.push(Layer::from_json(settings::CONFIG, text)?);
+    }
+    Ok(Config::merge(layers))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_reached_by_leaving_the_package_is_not_in_it() {
+        let root = tempfile::tempdir().unwrap();
+        let (package, outside) = (root.path().join("package"), root.path().join("outside"));
+        std::fs::create_dir_all(package.join("functions")).unwrap();
+        std::fs::create_dir(&outside).unwrap();
+        assert!(is_below(&package, &package) && is_below(&package.join("functions"), &package));
+        assert!(!is_below(&package.join("../outside"), &package));
+        assert!(!is_below(&package.join("missing"), &package));
+    }
+}

@@ -1,0 +1,345 @@
+//! From what a channel names to a guest: documents, native code, limits, configuration, load. Each step that is done
+//! stays done, so that a preparation that was broken off by a clock goes on where it was.
+
+use crate::address::Address;
+use crate::component::Digest;
+use crate::config::{Config, Layer};
+use crate::engine::artifact::{Artifact, Download, Statement};
+use crate::engine::key::{Baseline, EngineKey};
+use crate::engine::{Artifacts, Engines, Origin};
+use crate::error::{Code, Failure, Fault, Level};
+use crate::event::Identity;
+use crate::guest::{Guest, Limits, Parts};
+use crate::policy::Ceilings;
+use crate::quantity::Bytes;
+use crate::reader::{Documents, Reader};
+use crate::release::{Serves, Side};
+use crate::settings::MachineMemory;
+use crate::telemetry::Log;
+
+/// Where native code comes from.
+#[derive(Debug)]
+pub enum Native {
+    /// From the store, where a signed statement vouches for it. What Lambda does: compiling there would take all of init.
+    Stored,
+    /// From this machine's own cache and compiler, whatever the store has.
+    Local(Artifacts),
+}
+
+/// What a release meets where it is to run.
+#[derive(Debug)]
+pub struct Conditions {
+    /// Where native code comes from.
+    pub native: Native,
+    /// What a release gets that says nothing.
+    pub defaults: Limits,
+    /// The most that the policy allows.
+    pub ceilings: Ceilings,
+    /// What the command line says instead of the release.
+    pub overrides: Ceilings,
+    /// The memory of the machine, where it is known to be all there is.
+    pub memory: Option<MachineMemory>,
+    /// Configuration above the store's, weak to strong.
+    pub layers: Vec<Layer>,
+    /// Single values above all.
+    pub assignments: Vec<String>,
+    /// Where lines go.
+    pub log: Log,
+}
+
+/// Why a release does not become a guest here, beyond what reading, loading and configuring it have to say.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// It wants what this host can't give.
+    #[error("the release asks for the grant `{kind}`, which this host does not have")]
+    Grant {
+        /// The kind of grant.
+        kind: String,
+    },
+    /// Nothing here may be loaded.
+    #[error(
+        "the store has no artifact of {component} for the engine {engine} whose statement counts, and this host does not compile"
+    )]
+    NoArtifact {
+        /// The component.
+        component: Digest,
+        /// The engine.
+        engine: EngineKey,
+    },
+    /// Nobody vouches for native code here.
+    #[error(
+        "the store is not signed, so native code from it is not loaded, and this host does not compile"
+    )]
+    Unsigned,
+    /// Old and new at once are too much.
+    #[error(
+        "serving {old} of native code and loading {new} more needs {need} of memory, there are {have}"
+    )]
+    TooLarge {
+        /// Native code that serves.
+        old: Bytes,
+        /// Native code to load beside it.
+        new: Bytes,
+        /// What both need with the host and one instance.
+        need: Bytes,
+        /// What there is.
+        have: Bytes,
+    },
+}
+
+impl Fault for PrepareError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Grant { .. } => Code::GrantUnknown,
+            Self::NoArtifact { .. } | Self::Unsigned => Code::ArtifactMissing,
+            Self::TooLarge { .. } => Code::ReleaseTooLarge,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoArtifact { .. } => Some(format!(
+                "run `crunchbox precompile --all` with version {} of crunchbox",
+                env!("CARGO_PKG_VERSION")
+            )),
+            Self::Unsigned => Some(
+                "sign the store: `crunchbox keys new`, then `crunchbox keys resign`".to_owned(),
+            ),
+            Self::Grant { .. } | Self::TooLarge { .. } => None,
+        }
+    }
+}
+
+/// A release on its way to a guest.
+#[derive(Debug)]
+pub struct Preparation {
+    address: Address,
+    sequence: Option<u64>,
+    serves: Serves,
+    documents: Option<Documents>,
+    download: Option<Download>,
+    artifact: Option<(Artifact, Origin)>,
+}
+
+impl Preparation {
+    /// The beginning: a release under the name that it is served by.
+    pub fn new(address: Address, sequence: Option<u64>, serves: Serves) -> Self {
+        Self {
+            address,
+            sequence,
+            serves,
+            documents: None,
+            download: None,
+            artifact: None,
+        }
+    }
+
+    /// The channel's sequence number.
+    pub fn sequence(&self) -> Option<u64> {
+        self.sequence
+    }
+
+    /// Where the native code came from, once it is there.
+    pub fn origin(&self) -> Option<Origin> {
+        self.artifact.as_ref().map(|(_, origin)| *origin)
+    }
+
+    /// How much of the native code has come; what tells a slow download from one that stands still.
+    pub fn progress(&self) -> u64 {
+        match (&self.artifact, &self.download, &self.documents) {
+            (Some((artifact, _)), _, _) => artifact.bytes() + 2,
+            (None, Some(download), _) => download.bytes() + 1,
+            (None, None, Some(_)) => 1,
+            (None, None, None) => 0,
+        }
+    }
+
+    /// Gets everything from the store. Can be dropped at any point and begun again.
+    ///
+    /// # Errors
+    /// A classified failure of the store, its objects or this machine; the next try asks only for what is not there.
+    pub async fn fetch(
+        &mut self,
+        reader: &Reader,
+        conditions: &Conditions,
+        serving_bytes: u64,
+    ) -> Result<(), Failure> {
+        if self.documents.is_none() {
+            let engine = EngineKey::new(Baseline::of_this_machine());
+            let stored = matches!(conditions.native, Native::Stored) && reader.trust().is_signed();
+            let asked = stored.then_some(&engine);
+            let documents = reader.documents(&self.serves, asked).await?;
+            check_grants(&documents.side)?;
+            self.documents = Some(documents);
+        }
+        if self.artifact.is_some() {
+            return Ok(());
+        }
+        let Some(documents) = &self.documents else {
+            return Ok(());
+        };
+        self.artifact = Some(match &conditions.native {
+            Native::Local(artifacts) => {
+                local(reader, artifacts, &documents.side, &conditions.log).await?
+            }
+            Native::Stored => {
+                let statement = stored(reader, documents)?;
+                if let Some(memory) = &conditions.memory {
+                    check_memory(memory, serving_bytes, statement.size)?;
+                }
+                match reader.cached_artifact(&statement)? {
+                    Some(artifact) => (artifact, Origin::Cache),
+                    None => {
+                        let artifact = download(reader, &mut self.download, &statement).await?;
+                        (artifact, Origin::Store)
+                    }
+                }
+            }
+        });
+        Ok(())
+    }
+
+    /// Loads and links what has been fetched.
+    ///
+    /// # Errors
+    /// A classified failure of the component's world or the configuration.
+    pub fn load(&self, engines: &Engines, conditions: &Conditions) -> Result<Guest, Failure> {
+        let (Some(documents), Some((artifact, _))) = (&self.documents, &self.artifact) else {
+            return Err(Failure::new(
+                Code::HostSetup,
+                "the release has not been fetched yet",
+            ));
+        };
+        let config = conditions.config(&documents.side)?;
+        let parts = Parts {
+            identity: Identity {
+                function: self.address.function.to_string(),
+                channel: match &self.address.which {
+                    crate::address::Which::Channel(name)
+                    | crate::address::Which::State(name, _) => name.to_string(),
+                    crate::address::Which::Release(_) => "local".to_owned(),
+                },
+                sequence: self.sequence,
+                release: self.serves.release.to_string(),
+                component: self.serves.component.to_string(),
+                config: config.digest().to_string(),
+            },
+            limits: conditions.limits(&documents.side, artifact.bytes()),
+            config,
+        };
+        Ok(Guest::load(engines, artifact, parts)?)
+    }
+
+    /// Keeps downloaded native code for the next start.
+    pub fn remember(&self, reader: &Reader) {
+        let documents = self.documents.as_ref();
+        let statement = documents.and_then(|documents| documents.statement.as_ref());
+        if let (Some(statement), Some((artifact, Origin::Store))) = (statement, &self.artifact) {
+            reader.remember_artifact(statement, artifact);
+        }
+    }
+}
+
+impl Conditions {
+    /// All layers of configuration merged, weak to strong.
+    fn config(&self, side: &Side) -> Result<Config, Failure> {
+        let store = side.config.iter().flat_map(|config| &config.layers);
+        let sealed = side.release.config.iter().chain(store);
+        let mut config = Config::merge(sealed.chain(&self.layers).cloned().collect());
+        for assignment in &self.assignments {
+            config.set(assignment)?;
+        }
+        Ok(config)
+    }
+
+    /// What the release may use up here.
+    fn limits(&self, side: &Side, artifact_bytes: u64) -> Limits {
+        let sealed = &side.release.limits;
+        let overridden = self.overrides.time.map(|time| time.0);
+        let time = overridden.or(sealed.time()).unwrap_or(self.defaults.time);
+        let memory = self.overrides.memory.or(sealed.memory());
+        let available = self
+            .memory
+            .map(|machine| machine.for_guest(Bytes(artifact_bytes)));
+        let memory = memory.or(available).unwrap_or(self.defaults.memory);
+        let most = [self.ceilings.memory, available];
+        Limits {
+            time: self.ceilings.time.map_or(time, |most| most.0.min(time)),
+            memory: most.into_iter().flatten().fold(memory, Bytes::min),
+            response: self.defaults.response,
+        }
+    }
+}
+
+fn check_grants(side: &Side) -> Result<(), PrepareError> {
+    match side.release.grants.keys().next() {
+        Some(kind) => Err(PrepareError::Grant { kind: kind.clone() }),
+        None => Ok(()),
+    }
+}
+
+fn check_memory(memory: &MachineMemory, old: u64, new: u64) -> Result<(), PrepareError> {
+    let (old, new) = (Bytes(old), Bytes(new));
+    let need = memory.for_swap(old, new);
+    if need <= memory.total {
+        return Ok(());
+    }
+    Err(PrepareError::TooLarge {
+        old,
+        new,
+        need,
+        have: memory.total,
+    })
+}
+
+/// The statement on native code that may be loaded.
+fn stored(reader: &Reader, documents: &Documents) -> Result<Statement, PrepareError> {
+    if !reader.trust().is_signed() {
+        return Err(PrepareError::Unsigned);
+    }
+    documents
+        .statement
+        .clone()
+        .ok_or_else(|| PrepareError::NoArtifact {
+            component: documents.side.release.component.digest,
+            engine: EngineKey::new(Baseline::of_this_machine()),
+        })
+}
+
+async fn download(
+    reader: &Reader,
+    kept: &mut Option<Download>,
+    statement: &Statement,
+) -> Result<Artifact, Failure> {
+    let download = match kept {
+        Some(download) => download,
+        None => kept.insert(reader.begin(statement)?),
+    };
+    reader.download(download).await?;
+    // Whatever it turns out to be, the next try begins afresh.
+    match kept.take() {
+        Some(download) => Ok(download.finish()?),
+        None => Err(Failure::new(Code::HostSetup, "the download vanished")),
+    }
+}
+
+/// From this machine's cache, or compiled. Says so first, since it may take seconds.
+async fn local(
+    reader: &Reader,
+    artifacts: &Artifacts,
+    side: &Side,
+    log: &Log,
+) -> Result<(Artifact, Origin), Failure> {
+    let component = reader.component(&side.release).await?;
+    if let Some(found) = artifacts.find(&component)? {
+        return Ok(found);
+    }
+    if artifacts.can_compile() {
+        let message = format!(
+            "compiling {}; the next run takes it from the cache",
+            Bytes(side.release.component.size)
+        );
+        log.host(Level::Info, &message);
+    }
+    Ok(artifacts.compile(&component).await?)
+}

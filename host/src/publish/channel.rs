@@ -1,0 +1,271 @@
+//! Moves of a channel: one compare-and-swap each. Of two people who move at once one wins, and the other is told who.
+
+use super::Publisher;
+use crate::address::{Address, ChannelName};
+use crate::error::{Code, Failure};
+use crate::reader::{ReadError, SignedChannel};
+use crate::release::{Channel, Diff, Serves, Side};
+use crate::resolve;
+use crate::store::{Condition, StoreError};
+use crate::trust::Role;
+use jiff::Timestamp;
+
+/// What is to become of a channel.
+#[derive(Debug, Clone)]
+pub enum Move {
+    /// It is to stand for a release; its configuration stays.
+    Release(Serves),
+    /// It is to have a configuration; its release stays.
+    Config(crate::component::Digest),
+    /// An earlier state is to come back: the one before the present one, or one by its number.
+    Back(Option<u64>),
+    /// Its signatures and its time are to be renewed.
+    Renew,
+    /// It is to be no more.
+    Delete,
+}
+
+/// A move that has been thought through and not made.
+#[derive(Debug)]
+pub struct Proposal {
+    /// The channel.
+    pub address: Address,
+    /// What it would change.
+    pub diff: Diff,
+    /// The state before, if there is one.
+    pub from: Option<Channel>,
+    /// The state after.
+    pub to: Channel,
+    condition: Condition,
+}
+
+/// A move that was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moved {
+    /// The channel has the new state.
+    Done,
+    /// It stood for just that already.
+    Unchanged,
+}
+
+/// Conditions on a move.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Terms {
+    /// The number the channel must have now.
+    pub if_current: Option<u64>,
+    /// The number to go on from, where a channel was deleted by hand.
+    pub after: Option<u64>,
+    /// When hosts that start stop believing the new state.
+    pub not_after: Option<Timestamp>,
+}
+
+impl Publisher {
+    /// Thinks a move through: verifies that all it names is in the store, and works out what it changes.
+    ///
+    /// # Errors
+    /// A classified failure: of the channel, of what it names, or of the terms.
+    pub async fn propose(
+        &self,
+        name: &ChannelName,
+        wanted: &Move,
+        terms: Terms,
+    ) -> Result<Proposal, Failure> {
+        let address = Address::channel(self.function().clone(), name.clone());
+        let current = resolve::channel(&self.reader, name).await?;
+        let now = current.as_ref().map(|signed| &signed.channel);
+        check_current(&address, now, terms.if_current)?;
+        let base = match now {
+            Some(channel) => channel.clone(),
+            None => Channel::new(
+                self.function().clone(),
+                name.clone(),
+                terms.after.unwrap_or_default(),
+            ),
+        };
+        let (serves, restores) = target(&address, &base, wanted)?;
+        let to_side = match &serves {
+            Some(serves) => Some(self.verified(serves).await?),
+            None => None,
+        };
+        // What was there before need not be there any more to be left.
+        let from_side = match base.serves.as_ref() {
+            Some(serves) => self.reader.documents(serves, None).await.ok(),
+            None => None,
+        };
+        let diff = to_side
+            .map(|to| Diff::between(from_side.map(|documents| documents.side).as_ref(), &to))
+            .unwrap_or_default();
+        let mut to = base.moved(serves, restores, &self.author);
+        to.not_after = terms.not_after.or(to.not_after);
+        if let (Some(after), Some(now)) = (terms.after, now)
+            && after > now.sequence
+        {
+            let mut skipped = base.clone();
+            skipped.sequence = after;
+            to = skipped.moved(to.serves, restores, &self.author);
+        }
+        Ok(Proposal {
+            address,
+            diff,
+            from: now.cloned(),
+            to,
+            condition: condition(current.as_ref()),
+        })
+    }
+
+    /// All that a state names, read from the store and verified, the component included.
+    async fn verified(&self, serves: &Serves) -> Result<Side, Failure> {
+        let side = self.reader.documents(serves, None).await?.side;
+        self.reader.component(&side.release).await?;
+        Ok(side)
+    }
+
+    /// Makes a move.
+    ///
+    /// # Errors
+    /// [`Code::ChannelConflict`] when somebody else was quicker, with who and what; else a failure of keys or store.
+    pub async fn make(&self, proposal: &Proposal) -> Result<Moved, Failure> {
+        if let Some(from) = &proposal.from
+            && from.serves == proposal.to.serves
+            && from.not_after == proposal.to.not_after
+            && from.serves.is_some()
+        {
+            return Ok(Moved::Unchanged);
+        }
+        self.write(proposal).await
+    }
+
+    /// Makes a move though it may change nothing but signatures and time.
+    ///
+    /// # Errors
+    /// As [`Publisher::make`].
+    pub async fn write(&self, proposal: &Proposal) -> Result<Moved, Failure> {
+        self.probe().await?;
+        let payload = proposal.to.to_text();
+        let comment = format!("{} {}", proposal.address, proposal.to.sequence);
+        let envelope = self.envelope(Role::Channel, payload.clone(), &comment)?;
+        let key = self.reader.place().channel(&proposal.to.channel);
+        let bytes = bytes::Bytes::from(envelope.to_text());
+        let written = self
+            .store()
+            .put(&key, bytes, proposal.condition.clone())
+            .await;
+        let error = match written {
+            Ok(_) => return Ok(Moved::Done),
+            Err(error @ (StoreError::Conflict { .. } | StoreError::Unreachable { .. })) => error,
+            Err(error) => return Err(error.into()),
+        };
+        // Refused, or the answer was lost: the channel itself says whether it was ours that was written.
+        match resolve::channel(&self.reader, &proposal.to.channel).await {
+            Ok(Some(signed)) if signed.envelope.payload == payload => Ok(Moved::Done),
+            Ok(Some(signed)) => Err(lost(proposal, &signed)),
+            Ok(None) | Err(ReadError::Store(_)) => Err(error.into()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn condition(current: Option<&SignedChannel>) -> Condition {
+    current.map_or(Condition::Absent, |signed| {
+        Condition::Matches(signed.tag.clone())
+    })
+}
+
+fn check_current(
+    address: &Address,
+    now: Option<&Channel>,
+    expected: Option<u64>,
+) -> Result<(), Failure> {
+    let got = now.map(|channel| channel.sequence);
+    match expected {
+        Some(expected) if got != Some(expected) => {
+            let got = match now {
+                Some(channel) => stands(channel),
+                None => "is not there".to_owned(),
+            };
+            let message = format!("{address}: expected number {expected}, but it {got}");
+            Err(Failure::new(Code::ChannelConflict, message))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Where a channel stands and who brought it there.
+fn stands(channel: &Channel) -> String {
+    let what = match &channel.serves {
+        Some(serves) => format!("release {}", serves.release.short()),
+        None => "deleted".to_owned(),
+    };
+    let last = channel.moves.first();
+    let by = last.map_or("somebody", |last| last.by.as_str());
+    let message = last
+        .map(|last| last.message.as_str())
+        .filter(|message| !message.is_empty());
+    let message = message.map(|message| format!(": {message}"));
+    format!(
+        "is {} now ({what}), moved by {by}{}",
+        channel.sequence,
+        message.unwrap_or_default()
+    )
+}
+
+fn lost(proposal: &Proposal, signed: &SignedChannel) -> Failure {
+    let message = format!("{} {}", proposal.address, stands(&signed.channel));
+    Failure::new(Code::ChannelConflict, message)
+}
+
+/// What a channel is to stand for, and which earlier state that brings back.
+fn target(
+    address: &Address,
+    base: &Channel,
+    wanted: &Move,
+) -> Result<(Option<Serves>, Option<u64>), Failure> {
+    let nothing =
+        |problem: &str| Failure::new(Code::ChannelMissing, format!("{address} {problem}"));
+    let present = || {
+        base.serves
+            .clone()
+            .ok_or_else(|| nothing("stands for nothing yet; promote a release first"))
+    };
+    match wanted {
+        Move::Release(serves) => {
+            let config = base.serves.as_ref().and_then(|serves| serves.config);
+            Ok((
+                Some(Serves {
+                    config,
+                    ..serves.clone()
+                }),
+                None,
+            ))
+        }
+        Move::Config(digest) => Ok((
+            Some(Serves {
+                config: Some(*digest),
+                ..present()?
+            }),
+            None,
+        )),
+        Move::Renew => Ok((Some(present()?), None)),
+        Move::Delete => {
+            present()?;
+            Ok((None, None))
+        }
+        Move::Back(None) => {
+            let state = base
+                .before()
+                .ok_or_else(|| nothing("has no earlier state to go back to"))?;
+            Ok((state.serves.clone(), Some(state.sequence)))
+        }
+        Move::Back(Some(sequence)) => {
+            let state = base
+                .state(*sequence)
+                .filter(|state| state.serves.is_some() && state.sequence < base.sequence)
+                .ok_or_else(|| {
+                    nothing(&format!(
+                        "remembers no earlier state {sequence} to go back to"
+                    ))
+                })?;
+            Ok((state.serves.clone(), Some(state.sequence)))
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! A release into the store: component, native code, signatures, and the release itself last, so that whoever sees it
+//! finds all it names.
+
+use super::{Publisher, Written};
+use crate::address::FunctionName;
+use crate::component::{Component, Digest};
+use crate::config::Layer;
+use crate::error::{Code, Failure};
+use crate::guest::Shape;
+use crate::release::{ComponentRef, Grants, Release, SealedLimits, StoreConfig};
+use crate::trust::{KeyId, Role};
+use bytes::Bytes;
+
+/// A release that is not in a store yet.
+#[derive(Debug, Clone)]
+pub struct Sealed {
+    /// The release.
+    pub release: Release,
+    /// Its text.
+    pub text: String,
+    /// Its id.
+    pub id: Digest,
+    /// Its code.
+    pub component: Component,
+}
+
+impl Sealed {
+    /// Seals a component with what belongs to it. The same parts make the same id.
+    pub fn new(
+        function: FunctionName,
+        component: Component,
+        mut shape: Shape,
+        config: Vec<Layer>,
+        limits: SealedLimits,
+    ) -> Self {
+        shape.imports.sort_unstable();
+        shape.exports.sort_unstable();
+        let component_ref = ComponentRef {
+            digest: component.digest(),
+            size: u64::try_from(component.bytes().len()).unwrap_or(u64::MAX),
+            imports: shape.imports,
+            exports: shape.exports,
+        };
+        let release = Release::new(function, component_ref, config, limits, Grants::new());
+        let text = release.to_text();
+        Self {
+            id: Digest::of(text.as_bytes()),
+            text,
+            release,
+            component,
+        }
+    }
+}
+
+impl Publisher {
+    /// Puts the code of a release into the store. The release itself follows when all that it needs is there.
+    ///
+    /// # Errors
+    /// A classified failure of the store.
+    pub async fn upload_component(&self, sealed: &Sealed) -> Result<Written, Failure> {
+        let key = self.reader.place().component(sealed.component.digest());
+        let bytes = Bytes::copy_from_slice(sealed.component.bytes());
+        self.put_new(&key, bytes).await
+    }
+
+    /// Signs a release and puts it into the store.
+    ///
+    /// # Errors
+    /// A classified failure of the keys or the store.
+    pub async fn upload_release(&self, sealed: &Sealed) -> Result<Written, Failure> {
+        let comment = format!("{} release {}", self.function(), sealed.id);
+        let signatures = self.sign(Role::Release, &sealed.text, &comment)?;
+        for (key, signature) in signatures {
+            self.put_signature(sealed.id, &key, signature).await?;
+        }
+        let key = self.reader.place().release(sealed.id);
+        self.put_new(&key, Bytes::copy_from_slice(sealed.text.as_bytes()))
+            .await
+    }
+
+    /// Puts a layer of configuration into the store, for a channel to name.
+    ///
+    /// # Errors
+    /// A classified failure of the store.
+    pub async fn upload_config(&self, layers: Vec<Layer>) -> Result<Digest, Failure> {
+        let text = StoreConfig::new(self.function().clone(), layers).to_text();
+        let digest = Digest::of(text.as_bytes());
+        let key = self.reader.place().config(digest);
+        self.put_new(&key, text.into()).await?;
+        Ok(digest)
+    }
+
+    /// Puts a signature beside its release, unless that key's is there: two by one key differ, and either will do.
+    pub(super) async fn put_signature(
+        &self,
+        release: Digest,
+        key: &KeyId,
+        signature: String,
+    ) -> Result<Written, Failure> {
+        let place = self.reader.place().signature(release, key);
+        match self.put_new(&place, signature.into()).await {
+            Err(failure) if failure.code == Code::ObjectDamaged => Ok(Written::Before),
+            other => other,
+        }
+    }
+}

@@ -1,0 +1,555 @@
+//! Reads a function's objects from a store, and believes none of them unproven: a channel and a statement by their
+//! signatures, a release by its digest and its signature, all else by its digest. What was proven once is kept in the
+//! cache and proven again when it is read from there.
+
+use crate::address::{Address, ChannelName, FunctionName};
+use crate::cache::Cache;
+use crate::component::{Component, ComponentError, Digest};
+use crate::engine::artifact::{Artifact, ArtifactError, Download, Statement};
+use crate::engine::key::EngineKey;
+use crate::error::{Code, Fault};
+use crate::release::{
+    Channel, Envelope, FormatError, Place, Release, Serves, Side, SignedStatement, StoreConfig,
+};
+use crate::store::{self, Ask, Found, Store, StoreError, Tag};
+use crate::trust::{Role, Trust, TrustError};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::future::{join_all, try_join3};
+use std::sync::Arc;
+
+/// The most bytes of each kind of document: fifty moves; a base configuration far beyond any; a few signatures.
+const CHANNEL_BYTES_MAX: u64 = 1 << 20;
+const DOCUMENT_BYTES_MAX: u64 = 8 << 20;
+const STATEMENT_BYTES_MAX: u64 = 64 << 10;
+const SIGNATURE_BYTES_MAX: u64 = 4 << 10;
+
+/// A verified reader of one function's objects.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    store: Arc<dyn Store>,
+    trust: Arc<Trust>,
+    cache: Option<Cache>,
+    function: FunctionName,
+    place: Place,
+}
+
+/// A channel with the proof of it.
+#[derive(Debug, Clone)]
+pub struct SignedChannel {
+    /// What it says.
+    pub channel: Channel,
+    /// How it was signed.
+    pub envelope: Envelope,
+    /// Which version of the object it is.
+    pub tag: Tag,
+}
+
+/// Why an object is not what was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The store did not give it.
+    #[error("{0}")]
+    Store(#[source] StoreError),
+    /// Its bytes are not those that it is named by.
+    #[error("`{key}` is damaged: expected {expected}, got {got}")]
+    Damaged {
+        /// The object.
+        key: String,
+        /// The digest, or the bytes.
+        expected: String,
+        /// What came.
+        got: String,
+    },
+    /// Nobody whom we trust vouches for it.
+    #[error("`{key}` is refused: {source}")]
+    Signature {
+        /// The object.
+        key: String,
+        /// Who should have, and who did.
+        source: TrustError,
+    },
+    /// It belongs elsewhere.
+    #[error("`{key}` belongs elsewhere: expected {expected}, got {got}")]
+    Place {
+        /// The object.
+        key: String,
+        /// What was asked for.
+        expected: String,
+        /// What it says of itself.
+        got: String,
+    },
+    /// It has another format, or keys that are not known.
+    #[error("`{key}` cannot be read: {source}")]
+    Format {
+        /// The object.
+        key: String,
+        /// What does not fit.
+        source: FormatError,
+    },
+    /// The bytes have the right digest and are no component.
+    #[error("{0}")]
+    Component(#[source] ComponentError),
+    /// Native code is not what its statement says, or there is no memory for it.
+    #[error("{0}")]
+    Artifact(#[source] ArtifactError),
+}
+
+impl Fault for ReadError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Store(error) => error.code(),
+            Self::Damaged { .. } => Code::ObjectDamaged,
+            Self::Signature { .. } => Code::SignatureInvalid,
+            Self::Place { .. } => Code::WrongPlace,
+            Self::Format { .. } => Code::FormatUnknown,
+            Self::Component(error) => error.code(),
+            Self::Artifact(error) => error.code(),
+        }
+    }
+}
+
+impl From<StoreError> for ReadError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<ArtifactError> for ReadError {
+    fn from(error: ArtifactError) -> Self {
+        Self::Artifact(error)
+    }
+}
+
+/// All documents that a channel's state names, and the statement on native code if one was asked for.
+#[derive(Debug, Clone)]
+pub struct Documents {
+    /// The release and the store's configuration.
+    pub side: Side,
+    /// What native code to load; none where there is no statement on any.
+    pub statement: Option<Statement>,
+}
+
+impl Reader {
+    /// A reader of a function's objects in a store.
+    pub fn new(
+        store: Arc<dyn Store>,
+        trust: Arc<Trust>,
+        cache: Option<Cache>,
+        function: FunctionName,
+    ) -> Self {
+        let place = Place::of(&function);
+        Self {
+            store,
+            trust,
+            cache,
+            function,
+            place,
+        }
+    }
+
+    /// The same reader of another store with the same objects, such as a cache or a bundle.
+    #[must_use]
+    pub fn instead_of(&self, store: Arc<dyn Store>) -> Self {
+        Self {
+            store,
+            cache: None,
+            ..self.clone()
+        }
+    }
+
+    /// The same reader with other keys whose signatures count.
+    #[must_use]
+    pub fn trusting(&self, trust: Trust) -> Self {
+        Self {
+            trust: Arc::new(trust),
+            ..self.clone()
+        }
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// Whose signatures count.
+    pub fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
+    /// The cache.
+    pub fn cache(&self) -> Option<&Cache> {
+        self.cache.as_ref()
+    }
+
+    /// The function.
+    pub fn function(&self) -> &FunctionName {
+        &self.function
+    }
+
+    /// Where its objects lie.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Reads a channel; none if it still is the version that the asker knows. One request.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn channel(
+        &self,
+        name: &ChannelName,
+        unless: Option<Tag>,
+    ) -> Result<Option<SignedChannel>, ReadError> {
+        let key = self.place.channel(name);
+        let ask = Ask { unless, from: 0 };
+        let (tag, body) = match self.store.get(&key, ask).await? {
+            Found::Unchanged => return Ok(None),
+            Found::Object { tag, body } => (tag, body),
+        };
+        let text = store::collect(&*self.store, &key, body, CHANNEL_BYTES_MAX).await?;
+        self.check_channel(&key, name, &text, tag).map(Some)
+    }
+
+    /// Checks a channel's text, wherever it came from.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn check_channel(
+        &self,
+        key: &str,
+        name: &ChannelName,
+        text: &[u8],
+        tag: Tag,
+    ) -> Result<SignedChannel, ReadError> {
+        let format = |source| ReadError::Format {
+            key: key.to_owned(),
+            source,
+        };
+        let envelope = Envelope::parse(text).map_err(format)?;
+        envelope
+            .verify(&self.trust, Role::Channel, &self.function)
+            .map_err(|source| ReadError::Signature {
+                key: key.to_owned(),
+                source,
+            })?;
+        let channel = Channel::parse(envelope.payload.as_bytes()).map_err(format)?;
+        let expected = Address::channel(self.function.clone(), name.clone());
+        let got = Address::channel(channel.function.clone(), channel.channel.clone());
+        if expected != got {
+            return Err(ReadError::Place {
+                key: key.to_owned(),
+                expected: expected.to_string(),
+                got: got.to_string(),
+            });
+        }
+        Ok(SignedChannel {
+            channel,
+            envelope,
+            tag,
+        })
+    }
+
+    /// Reads all that a channel's state names: one round trip.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn documents(
+        &self,
+        serves: &Serves,
+        engine: Option<&EngineKey>,
+    ) -> Result<Documents, ReadError> {
+        let config = async {
+            match serves.config {
+                Some(digest) => self.config(digest).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let statement = async {
+            match engine {
+                Some(engine) => self.statement(serves.component, engine).await,
+                None => Ok(None),
+            }
+        };
+        let (release, config, statement) =
+            try_join3(self.release(serves.release), config, statement).await?;
+        if release.component.digest != serves.component {
+            return Err(ReadError::Place {
+                key: self.place.release(serves.release),
+                expected: format!("a release of the component {}", serves.component),
+                got: release.component.digest.to_string(),
+            });
+        }
+        Ok(Documents {
+            side: Side { release, config },
+            statement,
+        })
+    }
+
+    /// Reads a release, and checks its digest, its signature and its function.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn release(&self, id: Digest) -> Result<Release, ReadError> {
+        let key = self.place.release(id);
+        let signatures = async { Ok(self.signatures(id).await) };
+        let (text, signatures) =
+            futures_util::future::try_join(self.named(&key, id, DOCUMENT_BYTES_MAX), signatures)
+                .await?;
+        let texts: Vec<String> = signatures.iter().map(|(_, text)| text.clone()).collect();
+        self.trust
+            .verify(Role::Release, &self.function, &text, &texts)
+            .map_err(|source| ReadError::Signature {
+                key: key.clone(),
+                source,
+            })?;
+        self.remember(&key, &text);
+        for (key, text) in &signatures {
+            self.remember(key, text.as_bytes());
+        }
+        let release = Release::parse(&text).map_err(|source| ReadError::Format {
+            key: key.clone(),
+            source,
+        })?;
+        self.check_function(&key, &release.function)?;
+        Ok(release)
+    }
+
+    /// The signatures of a release by keys that count, with their keys in the store; those that can be had.
+    async fn signatures(&self, id: Digest) -> Vec<(String, String)> {
+        let keys = self.trust.keys_for(Role::Release, &self.function);
+        let asked = keys.map(|key| async move {
+            let key = self.place.signature(id, &key.id);
+            let text = match self.cached(&key, SIGNATURE_BYTES_MAX) {
+                Some(bytes) => bytes,
+                None => {
+                    let read = store::read(&*self.store, &key, SIGNATURE_BYTES_MAX).await;
+                    read.ok()?.0
+                }
+            };
+            let text = String::from_utf8(text.to_vec()).ok()?;
+            Some((key, text))
+        });
+        join_all(asked).await.into_iter().flatten().collect()
+    }
+
+    /// Reads a layer of configuration, and checks its digest and its function.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn config(&self, digest: Digest) -> Result<StoreConfig, ReadError> {
+        let key = self.place.config(digest);
+        let text = self.named(&key, digest, DOCUMENT_BYTES_MAX).await?;
+        self.remember(&key, &text);
+        let config = StoreConfig::parse(&text).map_err(|source| ReadError::Format {
+            key: key.clone(),
+            source,
+        })?;
+        self.check_function(&key, &config.function)?;
+        Ok(config)
+    }
+
+    fn check_function(&self, key: &str, got: &FunctionName) -> Result<(), ReadError> {
+        if *got == self.function {
+            return Ok(());
+        }
+        Err(ReadError::Place {
+            key: key.to_owned(),
+            expected: format!("an object of `{}`", self.function),
+            got: format!("one of `{got}`"),
+        })
+    }
+
+    /// Reads the statement on a component's artifact for an engine; none where there is none.
+    ///
+    /// # Errors
+    /// [`ReadError`]: one that is there and not to be believed is refused.
+    pub async fn statement(
+        &self,
+        component: Digest,
+        engine: &EngineKey,
+    ) -> Result<Option<Statement>, ReadError> {
+        let key = self.place.statement(component, engine);
+        if let Some(text) = self.cached(&key, STATEMENT_BYTES_MAX) {
+            // A key may have been taken out of the policy since; then the store may have a newer statement.
+            match self.check_statement(&key, &text, component, engine) {
+                Ok(statement) => return Ok(Some(statement)),
+                Err(_) => self.forget(&key),
+            }
+        }
+        match store::read(&*self.store, &key, STATEMENT_BYTES_MAX).await {
+            Ok((text, _)) => {
+                let statement = self.check_statement(&key, &text, component, engine)?;
+                self.remember(&key, &text);
+                Ok(Some(statement))
+            }
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn check_statement(
+        &self,
+        key: &str,
+        text: &[u8],
+        component: Digest,
+        engine: &EngineKey,
+    ) -> Result<Statement, ReadError> {
+        let format = |source| ReadError::Format {
+            key: key.to_owned(),
+            source,
+        };
+        let envelope = Envelope::parse(text).map_err(format)?;
+        envelope
+            .verify(&self.trust, Role::Artifact, &self.function)
+            .map_err(|source| ReadError::Signature {
+                key: key.to_owned(),
+                source,
+            })?;
+        let statement = SignedStatement::read(&envelope).map_err(format)?;
+        if statement.component == component && statement.engine == *engine {
+            return Ok(statement);
+        }
+        Err(ReadError::Place {
+            key: key.to_owned(),
+            expected: format!("a statement on {component} for {engine}"),
+            got: format!("one on {} for {}", statement.component, statement.engine),
+        })
+    }
+
+    /// The envelope of a statement, for whoever adds a signature.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn statement_envelope(&self, key: &str) -> Result<(Envelope, Tag), ReadError> {
+        let (text, tag) = store::read(&*self.store, key, STATEMENT_BYTES_MAX).await?;
+        let envelope = Envelope::parse(&text).map_err(|source| ReadError::Format {
+            key: key.to_owned(),
+            source,
+        })?;
+        Ok((envelope, tag))
+    }
+
+    /// Native code from the cache, if it is there and is what the statement says.
+    ///
+    /// # Errors
+    /// [`ReadError::Artifact`] when there is no memory for it.
+    pub fn cached_artifact(&self, statement: &Statement) -> Result<Option<Artifact>, ReadError> {
+        let Some(cache) = &self.cache else {
+            return Ok(None);
+        };
+        let key = self.place.artifact(statement.artifact);
+        let Some(file) = cache.file(&key) else {
+            return Ok(None);
+        };
+        match Artifact::copy_of(file, &cache.path(&key), statement) {
+            Ok(artifact) => Ok(Some(artifact)),
+            Err(ArtifactError::Refused { .. }) => {
+                cache.forget(&key);
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Begins a download of native code; [`Reader::download`] goes on with it.
+    ///
+    /// # Errors
+    /// [`ReadError::Artifact`] when there is no memory for it.
+    pub fn begin(&self, statement: &Statement) -> Result<Download, ReadError> {
+        let key = self.place.artifact(statement.artifact);
+        Ok(Download::new(key.as_ref(), statement)?)
+    }
+
+    /// Goes on with a download from where it is. If the future is dropped, what has come stays.
+    ///
+    /// # Errors
+    /// [`ReadError`]; after [`StoreError::Unreachable`] it can be gone on with.
+    pub async fn download(&self, download: &mut Download) -> Result<(), ReadError> {
+        let statement = download.statement().clone();
+        if download.bytes() >= statement.size {
+            return Ok(());
+        }
+        let key = self.place.artifact(statement.artifact);
+        let ask = Ask {
+            unless: None,
+            from: download.bytes(),
+        };
+        if let Found::Object { mut body, .. } = self.store.get(&key, ask).await? {
+            while let Some(piece) = body.next().await {
+                download.write(&piece?)?;
+            }
+        }
+        if download.bytes() < statement.size {
+            return Err(ReadError::Damaged {
+                key,
+                expected: format!("{} bytes", statement.size),
+                got: format!("{} bytes", download.bytes()),
+            });
+        }
+        Ok(())
+    }
+
+    /// Keeps native code for the next start.
+    pub fn remember_artifact(&self, statement: &Statement, artifact: &Artifact) {
+        let key = self.place.artifact(statement.artifact);
+        if let (Some(cache), Ok(file)) = (&self.cache, artifact.open())
+            && !cache.path(&key).exists()
+        {
+            // A full disk costs the next start a download, and this event nothing.
+            let _ = cache.keep(&key, file);
+        }
+    }
+
+    /// Reads a component, and checks its digest.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn component(&self, release: &Release) -> Result<Component, ReadError> {
+        let digest = release.component.digest;
+        let key = self.place.component(digest);
+        let bytes = self.named(&key, digest, release.component.size).await?;
+        self.remember(&key, &bytes);
+        Component::from_bytes(&key, bytes.to_vec()).map_err(ReadError::Component)
+    }
+
+    /// Reads an object that is named by its digest, from the cache or the store.
+    async fn named(&self, key: &str, digest: Digest, limit: u64) -> Result<Bytes, ReadError> {
+        if let Some(bytes) = self.cached(key, limit) {
+            if Digest::of(&bytes) == digest {
+                return Ok(bytes);
+            }
+            self.forget(key);
+        }
+        let (bytes, _) = store::read(&*self.store, key, limit).await?;
+        let got = Digest::of(&bytes);
+        if got == digest {
+            return Ok(bytes);
+        }
+        Err(ReadError::Damaged {
+            key: key.to_owned(),
+            expected: digest.to_string(),
+            got: got.to_string(),
+        })
+    }
+
+    fn cached(&self, key: &str, limit: u64) -> Option<Bytes> {
+        let bytes = self.cache.as_ref()?.read(key, limit)?;
+        Some(bytes.into())
+    }
+
+    fn forget(&self, key: &str) {
+        if let Some(cache) = &self.cache {
+            cache.forget(key);
+        }
+    }
+
+    /// Keeps what has been proven, unless it is there already.
+    fn remember(&self, key: &str, bytes: &[u8]) {
+        if let Some(cache) = &self.cache
+            && !cache.path(key).exists()
+        {
+            let _ = cache.keep(key, bytes);
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! What a move would change, as somebody who answers for it wants to read it: code, imports, grants, limits, config.
+
+use super::{Grants, Release, StoreConfig};
+use crate::config::{Config, Layer};
+use crate::quantity::{Bytes, Time};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use std::collections::BTreeSet;
+
+/// One side of a comparison: a release and the store's layer beside it.
+#[derive(Debug, Clone)]
+pub struct Side {
+    /// The release.
+    pub release: Release,
+    /// The store's layer.
+    pub config: Option<StoreConfig>,
+}
+
+/// What differs between two states. Values of the configuration are not in it: they may be secret.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Diff {
+    /// Sizes of the component, where its bytes differ.
+    pub component: Option<Changed<u64>>,
+    /// Interfaces imported now and not before.
+    pub imports_added: Vec<String>,
+    /// Interfaces imported before and not now.
+    pub imports_removed: Vec<String>,
+    /// The time limit.
+    pub time: Option<Changed<Option<u64>>>,
+    /// The memory limit.
+    pub memory: Option<Changed<Option<u64>>>,
+    /// Grants given now and not before: the release may reach more.
+    pub grants_added: Vec<String>,
+    /// Grants given before and not now.
+    pub grants_removed: Vec<String>,
+    /// Paths of the configuration that are new.
+    pub config_added: Vec<String>,
+    /// Paths that are gone.
+    pub config_removed: Vec<String>,
+    /// Paths with another value.
+    pub config_changed: Vec<String>,
+}
+
+/// A value before and after.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Changed<T> {
+    /// Before.
+    pub from: T,
+    /// After.
+    pub to: T,
+}
+
+impl<T: PartialEq> Changed<T> {
+    fn between(from: T, to: T) -> Option<Self> {
+        (from != to).then_some(Self { from, to })
+    }
+}
+
+impl Diff {
+    /// What changes from one state to another; with nothing before, everything is new.
+    pub fn between(from: Option<&Side>, to: &Side) -> Self {
+        let (old, new) = (from.map(|side| &side.release), &to.release);
+        let (no_grants, no_imports) = (Grants::new(), Vec::new());
+        let (imports_removed, imports_added) = sets(
+            old.map_or(&no_imports, |old| &old.component.imports),
+            &new.component.imports,
+        );
+        let (grants_removed, grants_added) = sets(
+            &listed(old.map_or(&no_grants, |old| &old.grants)),
+            &listed(&new.grants),
+        );
+        let before = from.map(resolved).unwrap_or_default();
+        let mut diff = Self {
+            component: old
+                .filter(|old| old.component.digest != new.component.digest)
+                .map(|old| Changed {
+                    from: old.component.size,
+                    to: new.component.size,
+                }),
+            imports_added,
+            imports_removed,
+            time: old.and_then(|old| Changed::between(old.limits.time_ms, new.limits.time_ms)),
+            memory: old
+                .and_then(|old| Changed::between(old.limits.memory_bytes, new.limits.memory_bytes)),
+            grants_added,
+            grants_removed,
+            ..Self::default()
+        };
+        diff.compare("", &before, &resolved(to));
+        diff
+    }
+
+    /// Whether nothing differs.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether the new state may reach more than the old.
+    pub fn widens(&self) -> bool {
+        !self.grants_added.is_empty()
+    }
+
+    fn compare(&mut self, at: &str, old: &Map<String, Value>, new: &Map<String, Value>) {
+        for (key, value) in new {
+            let path = join(at, key);
+            match (old.get(key), value) {
+                (None, _) => self.config_added.push(path),
+                (Some(Value::Object(old)), Value::Object(new)) => self.compare(&path, old, new),
+                (Some(before), after) if before != after => self.config_changed.push(path),
+                (Some(_), _) => {}
+            }
+        }
+        let gone = old.keys().filter(|key| !new.contains_key(*key));
+        self.config_removed.extend(gone.map(|key| join(at, key)));
+    }
+
+    /// Lines for a person.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        if let Some(Changed { from, to }) = &self.component {
+            lines.push(format!("code     {} → {}", Bytes(*from), Bytes(*to)));
+        }
+        let mut list = |label: &str, sign: char, names: &[String]| {
+            lines.extend(names.iter().map(|name| format!("{label:<8} {sign} {name}")));
+        };
+        list("imports", '+', &self.imports_added);
+        list("imports", '-', &self.imports_removed);
+        list("grants", '+', &self.grants_added);
+        list("grants", '-', &self.grants_removed);
+        list("config", '+', &self.config_added);
+        list("config", '-', &self.config_removed);
+        list("config", '~', &self.config_changed);
+        if let Some(Changed { from, to }) = &self.time {
+            let time = |ms: &Option<u64>| {
+                ms.map_or_else(
+                    || "the host's default".to_owned(),
+                    |ms| Time(std::time::Duration::from_millis(ms)).to_string(),
+                )
+            };
+            lines.push(format!("time     {} → {}", time(from), time(to)));
+        }
+        if let Some(Changed { from, to }) = &self.memory {
+            let memory = |bytes: &Option<u64>| {
+                bytes.map_or_else(
+                    || "the host's default".to_owned(),
+                    |bytes| Bytes(bytes).to_string(),
+                )
+            };
+            lines.push(format!("memory   {} → {}", memory(from), memory(to)));
+        }
+        lines
+    }
+}
+
+fn join(at: &str, key: &str) -> String {
+    if at.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{at}.{key}")
+    }
+}
+
+/// The configuration of one side, merged as a host merges it, the environment left out.
+fn resolved(side: &Side) -> Map<String, Value> {
+    let store = side.config.iter().flat_map(|config| &config.layers);
+    let layers: Vec<Layer> = side.release.config.iter().chain(store).cloned().collect();
+    Config::merge(layers).into_tree()
+}
+
+fn listed(grants: &Grants) -> Vec<String> {
+    grants
+        .iter()
+        .flat_map(|(kind, values)| values.iter().map(move |value| format!("{kind} {value}")))
+        .collect()
+}
+
+/// What only the first has, and what only the second has.
+fn sets(old: &[String], new: &[String]) -> (Vec<String>, Vec<String>) {
+    let (old, new): (BTreeSet<_>, BTreeSet<_>) = (old.iter().collect(), new.iter().collect());
+    let only = |a: &BTreeSet<&String>, b: &BTreeSet<&String>| {
+        a.difference(b).map(|name| (*name).clone()).collect()
+    };
+    (only(&old, &new), only(&new, &old))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{ComponentRef, SealedLimits};
+    use super::*;
+    use crate::component::Digest;
+
+    fn side(component: &str, config: &str, grants: &str) -> Side {
+        let component = ComponentRef {
+            digest: Digest::of(component.as_bytes()),
+            size: 1024,
+            imports: vec![format!("i:{component}")],
+            exports: vec![],
+        };
+        let release = Release::new(
+            "crunch".parse().unwrap(),
+            component,
+            vec![Layer::from_json("base", config).unwrap()],
+            SealedLimits::default(),
+            serde_json::from_str(grants).unwrap(),
+        );
+        Side {
+            release,
+            config: None,
+        }
+    }
+
+    #[test]
+    fn a_comparison_names_what_changed_and_no_value_of_the_configuration() {
+        let old = side("a", r#"{"db": {"host": "x", "port": 1}, "gone": 1}"#, "{}");
+        let new = side(
+            "b",
+            r#"{"db": {"host": "secret", "port": 1}, "new": "secret"}"#,
+            "{}",
+        );
+        let diff = Diff::between(Some(&old), &new);
+        assert_eq!(diff.config_changed, ["db.host"]);
+        assert_eq!(
+            (diff.config_added.as_slice(), diff.config_removed.as_slice()),
+            (&["new".to_owned()][..], &["gone".to_owned()][..])
+        );
+        assert_eq!(diff.imports_added, ["i:b"]);
+        let text = diff.lines().join("\n");
+        assert!(
+            text.contains("config   ~ db.host") && !text.contains("secret"),
+            "{text}"
+        );
+        assert!(Diff::between(Some(&old), &old).is_empty());
+    }
+
+    #[test]
+    fn a_grant_more_widens_and_a_grant_less_does_not() {
+        let (few, many) = (
+            side("a", "{}", r#"{"http": ["GET https://a/*"]}"#),
+            side(
+                "a",
+                "{}",
+                r#"{"http": ["GET https://a/*", "GET https://b/*"]}"#,
+            ),
+        );
+        let wider = Diff::between(Some(&few), &many);
+        assert!(wider.widens());
+        assert_eq!(wider.grants_added, [r#"http "GET https://b/*""#]);
+        assert!(!Diff::between(Some(&many), &few).widens());
+        assert!(
+            Diff::between(None, &few).widens(),
+            "the first release's grants are new as well"
+        );
+    }
+}

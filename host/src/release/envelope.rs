@@ -1,0 +1,55 @@
+//! A text and its signatures in one object, so that one write replaces both.
+
+use super::FormatError;
+use crate::address::FunctionName;
+use crate::trust::{KeyId, Role, Trust, TrustError, signer};
+use serde::{Deserialize, Serialize};
+
+/// A text, exactly as it was signed, and its signatures in minisign's own form.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Envelope {
+    /// The text.
+    pub payload: String,
+    /// Who vouches for it.
+    pub signatures: Vec<String>,
+}
+
+impl Envelope {
+    /// Reads an envelope; its payload is not looked at.
+    ///
+    /// # Errors
+    /// [`FormatError::Malformed`].
+    pub fn parse(text: &[u8]) -> Result<Self, FormatError> {
+        serde_json::from_slice(text).map_err(|error| FormatError::Malformed {
+            expected: "payload and signatures",
+            problem: error.to_string(),
+        })
+    }
+
+    /// Its text.
+    pub fn to_text(&self) -> String {
+        serde_json::to_string(self).expect("texts have a text")
+    }
+
+    /// Checks that a signature counts.
+    ///
+    /// # Errors
+    /// [`TrustError`].
+    pub fn verify(
+        &self,
+        trust: &Trust,
+        role: Role,
+        function: &FunctionName,
+    ) -> Result<(), TrustError> {
+        trust.verify(role, function, self.payload.as_bytes(), &self.signatures)
+    }
+
+    /// Whose signatures are there, as they say themselves.
+    pub fn signers(&self) -> Vec<KeyId> {
+        self.signatures
+            .iter()
+            .filter_map(|text| signer(text))
+            .collect()
+    }
+}

@@ -1,0 +1,295 @@
+//! A store in S3, or in a server that speaks its protocol. The only file besides the Lambda front that names AWS crates.
+//!
+//! Credentials, region and endpoint come from where AWS's own tools take them, unless the location says otherwise.
+//! Every request ends within a bounded time; what a caller does with "no answer" is the caller's to say.
+
+use super::{Ask, Body, Condition, Entry, Found, S3Location, Store, StoreError, Tag};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{
+    Credentials, RequestChecksumCalculation, ResponseChecksumValidation, SharedHttpClient,
+};
+use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::primitives::ByteStream;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use bytes::Bytes;
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+/// S3 answers within some 20 ms in its own region; a function's network that leads nowhere never does.
+const CONNECT_TIME: Duration = Duration::from_secs(1);
+
+/// The longest wait for the first byte of an answer, and of one attempt at a small request.
+const READ_TIME: Duration = Duration::from_secs(3);
+
+/// The longest one attempt at an upload may take: 50 MB over 1 Mbit/s, and a little.
+const WRITE_TIME: Duration = Duration::from_secs(600);
+
+/// Attempts at one request, the first among them.
+const ATTEMPTS: u32 = 3;
+
+/// The longest wait between two attempts.
+const BACKOFF: Duration = Duration::from_millis(500);
+
+/// Objects below a prefix of a bucket.
+#[derive(Clone)]
+pub struct S3Store {
+    client: Client,
+    bucket: String,
+    prefix: String,
+    location: String,
+}
+
+impl fmt::Debug for S3Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("S3Store").field(&self.location).finish()
+    }
+}
+
+impl S3Store {
+    /// A store with the credentials of this process's surroundings, as AWS's own tools find them.
+    pub async fn connect(location: &S3Location) -> Self {
+        Self::with(location, loader(location).load().await)
+    }
+
+    /// A store with credentials of its own.
+    pub async fn connect_as(location: &S3Location, access_key: &str, secret_key: &str) -> Self {
+        let credentials = Credentials::new(access_key, secret_key, None, None, "given");
+        let loader = loader(location).credentials_provider(credentials);
+        Self::with(location, loader.load().await)
+    }
+
+    fn with(location: &S3Location, config: SdkConfig) -> Self {
+        let mut builder = aws_sdk_s3::config::Builder::from(&config);
+        builder = builder.force_path_style(location.path_style);
+        if location.checksums_when_required {
+            builder = builder
+                .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+                .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
+        }
+        Self {
+            client: Client::from_conf(builder.build()),
+            bucket: location.bucket.clone(),
+            prefix: location.prefix.clone(),
+            location: location.to_string(),
+        }
+    }
+
+    /// The key in the bucket.
+    fn full(&self, key: &str) -> String {
+        if self.prefix.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}/{key}", self.prefix)
+        }
+    }
+
+    /// Says what an error means for the caller.
+    fn classify<E>(&self, key: &str, error: &SdkError<E>) -> StoreError
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let (store, key) = (self.location.clone(), key.to_owned());
+        let status = error
+            .raw_response()
+            .map(|response| response.status().as_u16());
+        let code = error.code().unwrap_or_default();
+        let problem = match (code, error.message()) {
+            ("", _) => words(error),
+            (code, Some(message)) => format!("{code}: {message}"),
+            (code, None) => code.to_owned(),
+        };
+        match (error, status) {
+            (SdkError::ServiceError(_), Some(404)) if code != "NoSuchBucket" => {
+                StoreError::Missing { store, key }
+            }
+            (SdkError::ServiceError(_), Some(401 | 403)) => StoreError::Denied {
+                store,
+                key,
+                problem,
+            },
+            (SdkError::ServiceError(_), Some(409 | 412)) => StoreError::Conflict { store, key },
+            (SdkError::ServiceError(_), Some(408 | 429 | 500..)) => StoreError::Unreachable {
+                store,
+                key,
+                problem,
+            },
+            (SdkError::ServiceError(_), _) => StoreError::Unusable { store, problem },
+            (SdkError::ConstructionFailure(_), _) => StoreError::Unusable { store, problem },
+            // What never left this machine, for want of credentials or a region, has no kind of its own.
+            (SdkError::DispatchFailure(failure), _)
+                if failure.is_user() || (failure.is_other() && failure.as_other().is_none()) =>
+            {
+                StoreError::Unusable { store, problem }
+            }
+            _ => StoreError::Unreachable {
+                store,
+                key,
+                problem,
+            },
+        }
+    }
+}
+
+/// An error and its causes; the SDK's own text names only the kind.
+fn words<E: std::error::Error + 'static>(error: &SdkError<E>) -> String {
+    let text = DisplayErrorContext(error).to_string();
+    // What follows is the Debug form of the same, for developers of the SDK.
+    text.split(" (").next().unwrap_or_default().to_owned()
+}
+
+fn loader(location: &S3Location) -> aws_config::ConfigLoader {
+    // Pinned: a later version of the SDK must not change how often and how long it tries.
+    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .http_client(http_client())
+        .retry_config(
+            RetryConfig::standard()
+                .with_max_attempts(ATTEMPTS)
+                .with_initial_backoff(Duration::from_millis(50))
+                .with_max_backoff(BACKOFF),
+        )
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(CONNECT_TIME)
+                .read_timeout(READ_TIME)
+                .operation_attempt_timeout(READ_TIME)
+                .build(),
+        );
+    if let Some(region) = &location.region {
+        loader = loader.region(Region::new(region.clone()));
+    }
+    if let Some(endpoint) = &location.endpoint {
+        loader = loader.endpoint_url(endpoint);
+    }
+    loader
+}
+
+fn http_client() -> SharedHttpClient {
+    aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .build_https()
+}
+
+#[async_trait::async_trait]
+impl Store for S3Store {
+    fn location(&self) -> &str {
+        &self.location
+    }
+
+    async fn get(&self, key: &str, ask: Ask) -> Result<Found, StoreError> {
+        let mut request = self
+            .client
+            .get_object()
+            .bucket(&self.bucket)
+            .key(self.full(key));
+        request = request.set_if_none_match(ask.unless.map(|tag| tag.0));
+        if ask.from > 0 {
+            request = request.range(format!("bytes={}-", ask.from));
+        }
+        let output = match request.send().await {
+            Ok(output) => output,
+            Err(error) => {
+                let status = error
+                    .raw_response()
+                    .map(|response| response.status().as_u16());
+                return match status {
+                    Some(304) => Ok(Found::Unchanged),
+                    _ => Err(self.classify(key, &error)),
+                };
+            }
+        };
+        let tag = Tag(output.e_tag.unwrap_or_default());
+        Ok(Found::Object {
+            tag,
+            body: body(self.location.clone(), key.to_owned(), output.body),
+        })
+    }
+
+    async fn put(&self, key: &str, bytes: Bytes, condition: Condition) -> Result<Tag, StoreError> {
+        let request = self
+            .client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(self.full(key))
+            .body(ByteStream::from(bytes));
+        let request = match condition {
+            Condition::Absent => request.if_none_match("*"),
+            Condition::Matches(tag) => request.if_match(tag.0),
+        };
+        let patient = aws_sdk_s3::config::Builder::new().timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(CONNECT_TIME)
+                .read_timeout(WRITE_TIME)
+                .operation_attempt_timeout(WRITE_TIME)
+                .build(),
+        );
+        let sent = request.customize().config_override(patient).send().await;
+        match sent {
+            Ok(output) => Ok(Tag(output.e_tag.unwrap_or_default())),
+            // S3 answers 404 where the object that a condition names is gone.
+            Err(error) => Err(match self.classify(key, &error) {
+                StoreError::Missing { store, key } => StoreError::Conflict { store, key },
+                other => other,
+            }),
+        }
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<Entry>, StoreError> {
+        let strip = self.full("").len();
+        let mut pages = self
+            .client
+            .list_objects_v2()
+            .bucket(&self.bucket)
+            .prefix(self.full(prefix))
+            .into_paginator()
+            .send();
+        let mut entries = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| self.classify(prefix, &error))?;
+            for object in page.contents.unwrap_or_default() {
+                let Some(key) = object.key.as_deref().and_then(|key| key.get(strip..)) else {
+                    continue;
+                };
+                entries.push(Entry {
+                    key: key.to_owned(),
+                    size: u64::try_from(object.size.unwrap_or_default()).unwrap_or_default(),
+                    modified: object
+                        .last_modified
+                        .and_then(|time| SystemTime::try_from(time).ok())
+                        .unwrap_or(SystemTime::UNIX_EPOCH),
+                });
+            }
+        }
+        Ok(entries)
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        let request = self
+            .client
+            .delete_object()
+            .bucket(&self.bucket)
+            .key(self.full(key));
+        let sent = request.send().await;
+        sent.map(drop).map_err(|error| self.classify(key, &error))
+    }
+}
+
+/// The bytes of an answer as they arrive. A connection that breaks in the middle is an error, never an end.
+fn body(location: String, key: String, stream: ByteStream) -> Body {
+    Box::pin(futures_util::stream::try_unfold(
+        (location, key, stream),
+        |(location, key, mut stream)| async move {
+            match stream.next().await {
+                None => Ok(None),
+                Some(Ok(piece)) => Ok(Some((piece, (location, key, stream)))),
+                Some(Err(error)) => Err(StoreError::Unreachable {
+                    problem: format!("the answer broke off: {}", crate::error::chain(&error)),
+                    store: location,
+                    key,
+                }),
+            }
+        },
+    ))
+}

@@ -1,0 +1,87 @@
+//! A second opinion on S3: the server of moto, AWS's stand-in in many projects' tests. `tests/setup` installs it.
+
+use super::runtime_api::PATIENCE;
+use super::s3::{self, BUCKET};
+use super::target_folder;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::mpsc::{Sender, channel};
+
+/// A started server, with [`BUCKET`] and nothing in it; killed when dropped.
+pub struct Moto {
+    child: Child,
+    address: String,
+}
+
+impl Moto {
+    /// Starts the server on a free port, which it chooses itself.
+    pub fn start() -> Self {
+        let program = target_folder().join("tools/moto/bin/moto_server");
+        assert!(program.is_file(), "moto is not installed; run: tests/setup");
+        let mut child = Command::new(program)
+            .args(["-H", "127.0.0.1", "-p", "0"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stderr = child.stderr.take().unwrap();
+        let (sender, lines) = channel();
+        std::thread::spawn(move || forward(stderr, &sender));
+        let mut moto = Self {
+            child,
+            address: String::new(),
+        };
+        let mut said = String::new();
+        while moto.address.is_empty() {
+            let line = lines
+                .recv_timeout(PATIENCE)
+                .unwrap_or_else(|_| panic!("moto does not start: {said}"));
+            match line.split_once("Running on http://") {
+                Some((_, address)) => moto.address = address.trim().to_owned(),
+                None => said.extend([&line, "\n"]),
+            }
+        }
+        moto.create_bucket();
+        moto
+    }
+
+    /// A store in the bucket as a person names it.
+    pub fn url(&self, prefix: &str) -> String {
+        s3::url(&format!("http://{}", self.address), prefix)
+    }
+
+    fn create_bucket(&self) {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let (address, region) = (&self.address, "eu-west-1");
+        let body = format!(
+            "<CreateBucketConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
+             <LocationConstraint>{region}</LocationConstraint></CreateBucketConfiguration>"
+        );
+        let length = body.len();
+        write!(
+            stream,
+            "PUT /{BUCKET} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+}
+
+/// Passes lines on while anyone listens, and reads on after that: the server stops at a pipe that is full.
+fn forward(stderr: ChildStderr, sender: &Sender<String>) {
+    for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+        let _ = sender.send(line);
+    }
+}
+
+impl Drop for Moto {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
