@@ -13,4 +13,5 @@ mod lambda;
 mod rig;
 mod run;
 mod source;
+mod store;
 mod tools;

@@ -1,10 +1,18 @@
 //! What tests stand on: guests built once, a host in a sentence, the command, the deployed program.
 
 mod deployed;
+mod followed;
+mod moto;
 mod runtime_api;
+mod s3;
+pub mod shop;
 
 pub use deployed::Deployed;
+pub use followed::{Followed, Setting};
+pub use moto::Moto;
 pub use runtime_api::{Event, RuntimeApi};
+pub use s3::{ACCESS_KEY, Fault, S3, SECRET_KEY, Seen};
+pub use shop::{Shop, runtime};
 
 use crunchbox::component::Component;
 use crunchbox::config::{Config, Layer};
@@ -225,7 +233,11 @@ pub fn crunchbox(arguments: &[&str]) -> Command {
         .env("XDG_CACHE_HOME", kept("xdg"))
         .env("NO_COLOR", "1")
         .stdin(Stdio::null());
-    for lambdas in ["AWS_LAMBDA_RUNTIME_API", "CRUNCHBOX_CONFIG"] {
+    for lambdas in [
+        "AWS_LAMBDA_RUNTIME_API",
+        "CRUNCHBOX_CONFIG",
+        "CRUNCHBOX_STORE",
+    ] {
         command.env_remove(lambdas);
     }
     command

@@ -130,7 +130,7 @@ fn the_deployed_program_contains_no_compiler() {
             "crunchbox",
             "--no-default-features",
             "--features",
-            "lambda",
+            "lambda,s3",
             "--edges",
             "normal",
         ])

@@ -158,6 +158,12 @@ impl Reader {
         }
     }
 
+    /// The same reader with a cache, or without one.
+    #[must_use]
+    pub fn with_cache(self, cache: Option<Cache>) -> Self {
+        Self { cache, ..self }
+    }
+
     /// The same reader with other keys whose signatures count.
     #[must_use]
     pub fn trusting(&self, trust: Trust) -> Self {

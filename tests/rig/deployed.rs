@@ -21,7 +21,7 @@ pub fn deployed_binary() -> &'static Path {
                 "crunchbox",
                 "--no-default-features",
                 "--features",
-                "lambda",
+                "lambda,s3",
             ])
             .current_dir(root())
             .stdin(Stdio::null())

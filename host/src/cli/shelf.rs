@@ -124,13 +124,7 @@ impl Shelf {
     ) -> Result<Reader, Failure> {
         let folder = settings::cache_folder(variables)?;
         let cache = Cache::open(&folder, self.store.location(), CACHE_BYTES)?;
-        let reader = self.reader(function)?;
-        Ok(Reader::new(
-            Arc::clone(reader.store()),
-            Arc::new(self.policy.trust.clone()),
-            Some(cache),
-            function.clone(),
-        ))
+        Ok(self.reader(function)?.with_cache(Some(cache)))
     }
 }
 
