@@ -8,6 +8,7 @@
 )]
 
 mod artifact;
+mod follow;
 mod handle;
 mod lambda;
 mod rig;

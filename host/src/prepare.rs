@@ -170,6 +170,10 @@ impl Preparation {
             let asked = stored.then_some(&engine);
             let documents = reader.documents(&self.serves, asked).await?;
             check_grants(&documents.side)?;
+            if matches!(conditions.native, Native::Stored) {
+                // What is not there may come; it is asked for again at the next try.
+                stored(reader, &documents)?;
+            }
             self.documents = Some(documents);
         }
         if self.artifact.is_some() {

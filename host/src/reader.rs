@@ -15,7 +15,7 @@ use crate::store::{self, Ask, Found, Store, StoreError, Tag};
 use crate::trust::{Role, Trust, TrustError};
 use bytes::Bytes;
 use futures_util::StreamExt;
-use futures_util::future::{join_all, try_join3};
+use futures_util::future::{join_all, try_join, try_join3};
 use std::sync::Arc;
 
 /// The most bytes of each kind of document: fifty moves; a base configuration far beyond any; a few signatures.
@@ -299,16 +299,17 @@ impl Reader {
     pub async fn release(&self, id: Digest) -> Result<Release, ReadError> {
         let key = self.place.release(id);
         let signatures = async { Ok(self.signatures(id).await) };
-        let (text, signatures) =
-            futures_util::future::try_join(self.named(&key, id, DOCUMENT_BYTES_MAX), signatures)
-                .await?;
-        let texts: Vec<String> = signatures.iter().map(|(_, text)| text.clone()).collect();
-        self.trust
-            .verify(Role::Release, &self.function, &text, &texts)
-            .map_err(|source| ReadError::Signature {
-                key: key.clone(),
-                source,
-            })?;
+        let (text, mut signatures) =
+            try_join(self.named(&key, id, DOCUMENT_BYTES_MAX), signatures).await?;
+        let mut verified = self.verify_release(&text, &signatures);
+        if verified.is_err() && self.forget_signatures(&signatures) {
+            signatures = self.signatures(id).await;
+            verified = self.verify_release(&text, &signatures);
+        }
+        verified.map_err(|source| ReadError::Signature {
+            key: key.clone(),
+            source,
+        })?;
         self.remember(&key, &text);
         for (key, text) in &signatures {
             self.remember(key, text.as_bytes());
@@ -319,6 +320,27 @@ impl Reader {
         })?;
         self.check_function(&key, &release.function)?;
         Ok(release)
+    }
+
+    fn verify_release(
+        &self,
+        text: &[u8],
+        signatures: &[(String, String)],
+    ) -> Result<(), TrustError> {
+        let texts: Vec<String> = signatures.iter().map(|(_, text)| text.clone()).collect();
+        self.trust
+            .verify(Role::Release, &self.function, text, &texts)
+    }
+
+    /// Lets the cache forget signatures that turned out not to count; whether it had any.
+    fn forget_signatures(&self, signatures: &[(String, String)]) -> bool {
+        let Some(cache) = &self.cache else {
+            return false;
+        };
+        let cached = signatures
+            .iter()
+            .filter(|(key, _)| cache.path(key).exists());
+        cached.map(|(key, _)| cache.forget(key)).count() > 0
     }
 
     /// The signatures of a release by keys that count, with their keys in the store; those that can be had.

@@ -134,16 +134,14 @@ impl<'a> Setting<'a> {
             conditions,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
         });
-        let runtime = runtime();
         let engines = Engines::start(1).unwrap();
-        let guest = runtime.block_on(follower.start(&engines, self.start_time))?;
+        let guest = runtime().block_on(follower.start(&engines, self.start_time))?;
         let host = Host::new(Arc::new(engines), guest, log, 1).unwrap();
         Ok(Followed {
             host,
             follower,
             clock,
             memory,
-            runtime,
         })
     }
 
@@ -158,7 +156,6 @@ pub struct Followed {
     pub follower: Follower,
     pub clock: Arc<Hand>,
     memory: Memory,
-    runtime: tokio::runtime::Runtime,
 }
 
 impl Followed {
@@ -168,7 +165,7 @@ impl Followed {
             request_id: "test".into(),
             ..Invocation::default()
         };
-        self.runtime.block_on(self.host.handle(invocation))
+        runtime().block_on(self.host.handle(invocation))
     }
 
     /// The number that serves an event now, and that nothing else is mixed into its response.
@@ -189,14 +186,13 @@ impl Followed {
     /// Looks with so much time.
     pub fn look_now(&mut self, time: Duration) {
         assert!(self.follower.is_due());
-        self.runtime.block_on(self.follower.look(&self.host, time));
+        runtime().block_on(self.follower.look(&self.host, time));
     }
 
     /// Looks as before an event.
     pub fn look_before(&mut self) {
         let time = Duration::from_secs(10);
-        self.runtime
-            .block_on(self.follower.look_before(&self.host, time));
+        runtime().block_on(self.follower.look_before(&self.host, time));
     }
 
     /// The codes of all refusals logged so far.

@@ -18,7 +18,7 @@ use crunchbox::store::{Location, S3Store, Store};
 use crunchbox::trust::{Pattern, Role, Trust, TrustedKey};
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// The function that is published.
 pub const FUNCTION: &str = "facts";
@@ -30,7 +30,6 @@ pub struct Shop {
     keys: tempfile::TempDir,
     /// The store as a person names it.
     pub url: String,
-    runtime: tokio::runtime::Runtime,
 }
 
 impl Shop {
@@ -39,12 +38,11 @@ impl Shop {
         let Location::S3(location) = url.parse().unwrap() else {
             panic!("{url}")
         };
-        let runtime = runtime();
-        let store = runtime.block_on(S3Store::connect_as(&location, ACCESS_KEY, SECRET_KEY));
-        Self::of(Arc::new(store), url, runtime)
+        let store = runtime().block_on(S3Store::connect_as(&location, ACCESS_KEY, SECRET_KEY));
+        Self::of(Arc::new(store), url)
     }
 
-    pub fn of(store: Arc<dyn Store>, url: String, runtime: tokio::runtime::Runtime) -> Self {
+    pub fn of(store: Arc<dyn Store>, url: String) -> Self {
         let keys = tempfile::tempdir().unwrap();
         let key = make_key(keys.path().join("ci.key"), "ci");
         let publisher = Publisher {
@@ -69,12 +67,11 @@ impl Shop {
             key,
             keys,
             url,
-            runtime,
         }
     }
 
     pub fn block_on<R>(&self, future: impl Future<Output = R>) -> R {
-        self.runtime.block_on(future)
+        runtime().block_on(future)
     }
 
     /// Another key, made where the publisher finds it.
@@ -183,11 +180,16 @@ fn make_key(path: PathBuf, name: &str) -> TrustedKey {
     TrustedKey::new(name.into(), &public, Role::ALL.to_vec(), Pattern::any()).unwrap()
 }
 
-pub fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap()
+/// One runtime for all tests: clients keep connections alive on the one that they were made on.
+pub fn runtime() -> &'static tokio::runtime::Runtime {
+    static RUNTIME: OnceLock<tokio::runtime::Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| {
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap()
+    })
 }
 
 /// A guest of the tests.

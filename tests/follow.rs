@@ -1,0 +1,658 @@
+//! A host that follows a channel: what it takes up, what it refuses, and that the last good release serves on.
+
+use crate::rig::shop::{component, memory_limit, variant};
+use crate::rig::{Fault, Followed, S3, Seen, Setting, Shop};
+use crunchbox::error::Code;
+use crunchbox::publish::{Copied, Move, Terms};
+use crunchbox::release::Serves;
+use crunchbox::store::{Folder, Store};
+use std::time::Duration;
+
+/// A bucket, somebody who publishes there, and a host that serves the first release.
+fn opened() -> (S3, Shop, Followed) {
+    let s3 = S3::start();
+    let shop = Shop::in_s3(&s3);
+    shop.deploy("facts", r#"{"v": 1}"#);
+    let followed = Setting::of(&shop).start();
+    assert_eq!(followed.serves(), 1);
+    (s3, shop, followed)
+}
+
+fn is_get(part: &'static str) -> impl Fn(&Seen) -> bool + Send + Sync {
+    move |seen: &Seen| seen.method == "GET" && seen.key.contains(part)
+}
+
+#[test]
+fn a_promoted_release_and_its_configuration_serve_after_the_next_look() {
+    let (_s3, shop, mut followed) = opened();
+    shop.deploy("facts", r#"{"v": 2}"#);
+    assert_eq!(followed.serves(), 1);
+    followed.look();
+    assert_eq!(followed.serves(), 2);
+    let facts = followed.handle(r#"{"config": ["v"]}"#).result.unwrap();
+    assert!(facts.contains(r#""config":2"#), "{facts}");
+    assert_eq!(followed.follower.take_counts().swaps, 1);
+}
+
+#[test]
+fn a_rollback_serves_the_earlier_release_under_a_later_number() {
+    let (_s3, shop, mut followed) = opened();
+    let first = followed.host.guest().identity().release.clone();
+    shop.deploy("facts", r#"{"v": 2}"#);
+    followed.look();
+    shop.rollback();
+    followed.look();
+    assert_eq!(followed.serves(), 3);
+    assert_eq!(followed.host.guest().identity().release, first);
+}
+
+#[test]
+fn a_look_with_nothing_new_is_one_conditional_request() {
+    let (s3, _shop, mut followed) = opened();
+    s3.forget_requests();
+    followed.look();
+    followed.look();
+    let seen = s3.requests();
+    assert_eq!(seen.len(), 2, "{seen:?}");
+    assert!(
+        seen.iter()
+            .all(|seen| seen.conditional && seen.status == 304),
+        "{seen:?}"
+    );
+}
+
+#[test]
+fn from_nothing_to_serving_takes_three_round_trips() {
+    let s3 = S3::start();
+    let shop = Shop::in_s3(&s3);
+    let sealed = shop.release("facts", "{}");
+    shop.promote(&sealed);
+    s3.forget_requests();
+    // The second round: all of it is asked for though none of it is answered.
+    s3.inject(Fault::Hang, is_get("/releases/"), usize::MAX);
+    s3.inject(Fault::Hang, is_get("/artifacts/"), usize::MAX);
+    let short = Setting::of(&shop).start_time(Duration::from_millis(500));
+    assert!(short.try_start().is_err());
+    let mut asked: Vec<String> = s3.requests().into_iter().map(|seen| seen.key).collect();
+    asked.sort();
+    assert_eq!(
+        asked.len(),
+        4,
+        "channel, release, signature, statement: {asked:?}"
+    );
+    assert!(asked[0].contains("/artifacts/") && asked[1].contains("/channels/live"));
+    s3.heal();
+    s3.forget_requests();
+    Setting::of(&shop).start();
+    let seen = s3.requests();
+    assert_eq!(seen.len(), 5, "{seen:?}");
+    assert!(seen[0].key.contains("/channels/live") && seen[4].key.ends_with(".cwasm"));
+}
+
+#[test]
+fn from_a_full_cache_to_serving_takes_one_request() {
+    let s3 = S3::start();
+    let shop = Shop::in_s3(&s3);
+    shop.deploy("facts", "{}");
+    let cache = tempfile::tempdir().unwrap();
+    let folder = cache.path().join("cache");
+    Setting::of(&shop).cache(&folder).start();
+    s3.forget_requests();
+    let followed = Setting::of(&shop).cache(&folder).start();
+    assert_eq!(followed.serves(), 1);
+    assert_eq!(s3.requests().len(), 1, "{:?}", s3.requests());
+}
+
+#[test]
+fn whatever_goes_wrong_on_the_way_the_last_good_release_serves_on_and_says_so_once() {
+    use Code::{ArtifactMissing, ArtifactRefused, FormatUnknown, ObjectDamaged, SignatureInvalid};
+    use Code::{ObjectMissing, StoreDenied, StoreUnreachable};
+    let damaged = &[
+        ObjectDamaged,
+        ArtifactRefused,
+        SignatureInvalid,
+        FormatUnknown,
+    ][..];
+    let gone = &[
+        StoreDenied,
+        SignatureInvalid,
+        ArtifactMissing,
+        ObjectMissing,
+    ][..];
+    let silent = &[StoreUnreachable, SignatureInvalid][..];
+    for (fault, part, codes) in [
+        (Fault::Reset, "/channels/", silent),
+        (Fault::Status(503), "/channels/", silent),
+        (Fault::Status(403), "/channels/", gone),
+        (Fault::Status(404), "/channels/", gone),
+        (Fault::Truncate, "/channels/", silent),
+        (Fault::FlipByte, "/channels/", damaged),
+        (Fault::Hang, "/channels/", silent),
+        (Fault::Reset, "/releases/", silent),
+        (Fault::Status(503), ".json", silent),
+        (Fault::Truncate, "/releases/", silent),
+        (Fault::FlipByte, "/releases/", damaged),
+        (Fault::Status(403), "/releases/", gone),
+        (Fault::Status(403), ".minisig", gone),
+        (Fault::FlipByte, ".minisig", damaged),
+        (Fault::Status(404), "-epoch.json", gone),
+        (Fault::Hang, "-epoch.json", silent),
+        (Fault::Status(404), ".cwasm", gone),
+        (Fault::Status(503), ".cwasm", silent),
+        (Fault::Reset, ".cwasm", silent),
+        (Fault::FlipByte, ".cwasm", damaged),
+    ] {
+        let s3 = S3::start();
+        let shop = Shop::in_s3(&s3);
+        shop.deploy("echo", r#"{"v": 1}"#);
+        let mut followed = Setting::of(&shop).start();
+        shop.deploy("facts", r#"{"v": 2}"#);
+        s3.inject(fault, is_get(part), usize::MAX);
+        for _ in 0..3 {
+            followed.look();
+            assert_eq!(
+                followed.handle("1").result.as_deref(),
+                Ok("1"),
+                "{fault:?} on {part}: {:?}",
+                followed.lines()
+            );
+        }
+        let refusals = followed.refusals();
+        assert_eq!(refusals.len(), 1, "{fault:?} on {part}: {refusals:?}");
+        let code = Code::parse(&refusals[0]).unwrap();
+        assert!(codes.contains(&code), "{fault:?} on {part}: {code}");
+        s3.heal();
+        followed.look();
+        assert_eq!(
+            followed.host.guest().identity().sequence,
+            Some(2),
+            "{fault:?} on {part}: {:?}",
+            followed.lines()
+        );
+    }
+}
+
+#[test]
+fn a_download_that_breaks_off_goes_on_where_it_was() {
+    let (s3, shop, mut followed) = opened();
+    let sealed = shop.release_with(variant("facts", 2), "{}", Default::default());
+    shop.promote(&sealed);
+    s3.inject(Fault::Truncate, is_get(".cwasm"), 1);
+    s3.forget_requests();
+    followed.look();
+    followed.look();
+    assert_eq!(followed.serves(), 2);
+    let downloads = s3.requests().into_iter();
+    let statuses: Vec<u16> = downloads
+        .filter(|seen| seen.key.ends_with(".cwasm"))
+        .map(|seen| seen.status)
+        .collect();
+    assert_eq!(statuses, [200, 206], "the second asks for the rest only");
+}
+
+/// What became of a host after something in the bucket was changed by hand.
+fn tampered(change: impl Fn(&S3, &Shop)) -> (Followed, Vec<String>) {
+    let (s3, shop, mut followed) = opened();
+    change(&s3, &shop);
+    followed.look();
+    followed.look();
+    let refusals = followed.refusals();
+    (followed, refusals)
+}
+
+/// Alters the object whose key has `part` in it, once a second release is there and promoted.
+fn altering(part: &'static str, alter: impl Fn(Vec<u8>) -> Vec<u8>) -> (Followed, Vec<String>) {
+    tampered(|s3, shop| {
+        let before = s3.keys();
+        shop.deploy("echo", "{}");
+        let matching = s3.keys().into_iter();
+        let new = |key: &String| part == "/channels/" || !before.contains(key);
+        let found: Vec<String> = matching
+            .filter(|key| key.contains(part) && new(key))
+            .collect();
+        assert_eq!(found.len(), 1, "{part}: {:?}", s3.keys());
+        s3.put(&found[0], &alter(s3.object(&found[0]).unwrap()));
+    })
+}
+
+fn replaced(from: &'static str, to: &'static str) -> impl Fn(Vec<u8>) -> Vec<u8> {
+    move |bytes| {
+        let text = String::from_utf8(bytes).unwrap();
+        let changed = text.replacen(from, to, 1);
+        assert_ne!(text, changed, "{from}");
+        changed.into_bytes()
+    }
+}
+
+#[test]
+fn each_object_tampered_with_alone_is_refused() {
+    for (part, from, to, code) in [
+        (
+            "/channels/",
+            "ada@lab",
+            "eve@lab",
+            "Crunchbox.SignatureInvalid",
+        ),
+        ("json", "\"v\":2", "\"v\":3", "Crunchbox.ObjectDamaged"),
+        (
+            "-epoch.json",
+            "x86_64",
+            "x86_65",
+            "Crunchbox.SignatureInvalid",
+        ),
+        (".minisig", "facts", "facto", "Crunchbox.SignatureInvalid"),
+    ] {
+        let part = if part == "json" { "/releases/" } else { part };
+        let (followed, refusals) = if part == "/releases/" {
+            altering_release(replaced(from, to))
+        } else {
+            altering(part, replaced(from, to))
+        };
+        assert_eq!(
+            (followed.serves(), refusals.as_slice()),
+            (1, &[code.to_owned()][..])
+        );
+    }
+    let (followed, refusals) = altering(".cwasm", |mut code| {
+        let middle = code.len() / 2;
+        code[middle] ^= 1;
+        code
+    });
+    assert_eq!(followed.serves(), 1);
+    assert_eq!(refusals, ["Crunchbox.ArtifactRefused"]);
+}
+
+/// The release itself, not its signature beside it.
+fn altering_release(alter: impl Fn(Vec<u8>) -> Vec<u8>) -> (Followed, Vec<String>) {
+    tampered(|s3, shop| {
+        let sealed = shop.release("facts", r#"{"v": 2}"#);
+        shop.promote(&sealed);
+        let key = format!("prefix/{}", shop.place().release(sealed.id));
+        s3.put(&key, &alter(s3.object(&key).unwrap()));
+    })
+}
+
+#[test]
+fn a_configuration_tampered_with_is_refused_and_with_it_the_whole_state() {
+    let (s3, shop, mut followed) = opened();
+    let layer = crunchbox::config::Layer::from_json("live.toml", r#"{"v": 7}"#).unwrap();
+    let digest = shop
+        .block_on(shop.publisher.upload_config(vec![layer]))
+        .unwrap();
+    shop.try_move(&Shop::live(), &Move::Config(digest), Terms::default())
+        .unwrap();
+    let key = format!("prefix/{}", shop.place().config(digest));
+    let good = s3.object(&key).unwrap();
+    s3.put(&key, &replaced("\"v\":7", "\"v\":8")(good.clone()));
+    followed.look();
+    assert_eq!(followed.serves(), 1);
+    assert_eq!(followed.refusals(), ["Crunchbox.ObjectDamaged"]);
+    s3.put(&key, &good);
+    followed.look();
+    let facts = followed.handle(r#"{"config": ["v"]}"#).result.unwrap();
+    assert!(facts.contains(r#""config":7"#), "{facts}");
+}
+
+#[test]
+fn a_signed_channel_of_another_channel_copied_over_is_refused() {
+    let (followed, refusals) = tampered(|s3, shop| {
+        let sealed = shop.release("facts", r#"{"v": 2}"#);
+        let staging = "staging".parse().unwrap();
+        for _ in 0..3 {
+            shop.promote_to(&staging, &sealed, Terms::default());
+            shop.try_move(&staging, &Move::Renew, Terms::default())
+                .unwrap();
+        }
+        let signed = s3.object("prefix/facts/channels/staging.json").unwrap();
+        s3.put(&shop.channel_key(), &signed);
+    });
+    assert_eq!(
+        (followed.serves(), refusals),
+        (1, vec!["Crunchbox.WrongPlace".to_owned()])
+    );
+}
+
+#[test]
+fn an_old_signed_channel_put_back_is_refused_by_a_running_host() {
+    let (s3, shop, mut followed) = opened();
+    let old = s3.object(&shop.channel_key()).unwrap();
+    shop.deploy("facts", r#"{"v": 2}"#);
+    followed.look();
+    s3.put(&shop.channel_key(), &old);
+    followed.look();
+    assert_eq!(followed.serves(), 2);
+    assert_eq!(followed.refusals(), ["Crunchbox.SequenceBack"]);
+}
+
+#[test]
+fn an_old_signed_channel_put_back_is_refused_by_a_fresh_host_with_a_memory_a_number_or_a_date() {
+    let s3 = S3::start();
+    let shop = Shop::in_s3(&s3);
+    let past = Terms {
+        not_after: Some(jiff::Timestamp::now() - jiff::SignedDuration::from_secs(60)),
+        ..Terms::default()
+    };
+    let first = shop.release("facts", r#"{"v": 1}"#);
+    shop.promote_to(&Shop::live(), &first, past);
+    let expired = s3.object(&shop.channel_key()).unwrap();
+    let future = Terms {
+        not_after: Some(jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1)),
+        ..Terms::default()
+    };
+    shop.promote_to(&Shop::live(), &shop.release("facts", r#"{"v": 2}"#), future);
+    let cache = tempfile::tempdir().unwrap();
+    let folder = cache.path().join("cache");
+    assert_eq!(Setting::of(&shop).cache(&folder).start().serves(), 2);
+    s3.put(&shop.channel_key(), &expired);
+    let refusal = |setting: Setting<'_>| setting.try_start().err().map(|failure| failure.code);
+    assert_eq!(refusal(Setting::of(&shop)), Some(Code::ChannelExpired));
+    let numbered = Setting::of(&shop).min_sequence(2);
+    assert_eq!(refusal(numbered), Some(Code::SequenceBack));
+    let mut remembering = Setting::of(&shop).cache(&folder).start();
+    assert_eq!(remembering.serves(), 2, "the last good one of the cache");
+    assert_eq!(remembering.refusals(), ["Crunchbox.SequenceBack"]);
+    remembering.look();
+    assert_eq!(remembering.serves(), 2);
+}
+
+#[test]
+fn a_channel_deleted_by_hand_and_made_again_is_refused_until_it_goes_on_from_its_number() {
+    let (s3, shop, mut followed) = opened();
+    shop.deploy("facts", r#"{"v": 2}"#);
+    followed.look();
+    s3.remove(&shop.channel_key());
+    followed.look();
+    let sealed = shop.release("facts", r#"{"v": 3}"#);
+    assert_eq!(shop.promote(&sealed), 1);
+    followed.look();
+    assert_eq!(followed.serves(), 2);
+    assert_eq!(
+        followed.refusals(),
+        ["Crunchbox.ObjectMissing", "Crunchbox.SequenceBack"]
+    );
+    let after = Terms {
+        after: Some(2),
+        ..Terms::default()
+    };
+    let other = shop.release("facts", r#"{"v": 4}"#);
+    assert_eq!(shop.promote_to(&Shop::live(), &other, after), 3);
+    followed.look();
+    assert_eq!(followed.serves(), 3);
+}
+
+#[test]
+fn a_channel_deleted_as_it_should_be_leaves_running_hosts_serving_and_starts_none() {
+    let (_s3, shop, mut followed) = opened();
+    shop.try_move(&Shop::live(), &Move::Delete, Terms::default())
+        .unwrap();
+    followed.look();
+    assert_eq!(followed.serves(), 1);
+    assert_eq!(followed.refusals(), ["Crunchbox.ChannelMissing"]);
+    let failure = Setting::of(&shop).try_start().err().unwrap();
+    assert!(failure.message.contains("deleted by ada@lab"), "{failure}");
+    shop.rollback();
+    followed.look();
+    assert_eq!(followed.serves(), 3);
+}
+
+#[test]
+fn two_states_with_one_number_are_refused() {
+    let (s3, shop, mut followed) = opened();
+    let first = s3.object(&shop.channel_key()).unwrap();
+    shop.deploy("facts", r#"{"v": 2}"#);
+    followed.look();
+    s3.put(&shop.channel_key(), &first);
+    shop.deploy("facts", r#"{"v": 3}"#);
+    followed.look();
+    assert_eq!(followed.serves(), 2);
+    assert_eq!(followed.refusals(), ["Crunchbox.SequenceBack"]);
+}
+
+#[test]
+fn keys_are_changed_with_no_event_refused() {
+    let s3 = S3::start();
+    let mut shop = Shop::in_s3(&s3);
+    shop.deploy("facts", r#"{"v": 1}"#);
+    let (old, new) = (shop.key.clone(), shop.another_key("new"));
+    let mut before = Setting::of(&shop).start();
+    shop.trusting(vec![old.clone(), new.clone()]);
+    let signed = shop.block_on(shop.publisher.resign(false, None)).unwrap();
+    assert_eq!(
+        (signed.releases, signed.statements, signed.channels),
+        (1, 1, 1)
+    );
+    before.look();
+    assert_eq!(before.refusals(), [""; 0], "those with the old key go on");
+    let again = shop.block_on(shop.publisher.resign(false, None)).unwrap();
+    assert_eq!(
+        (again.releases, again.statements, again.channels),
+        (0, 0, 0)
+    );
+    shop.trusting(vec![new]);
+    let mut after = Setting::of(&shop).start();
+    shop.deploy("facts", r#"{"v": 2}"#);
+    after.look();
+    assert_eq!(after.serves(), 2);
+    before.look();
+    assert_eq!(before.serves(), 1);
+    assert_eq!(before.refusals(), ["Crunchbox.SignatureInvalid"]);
+}
+
+#[test]
+fn a_release_that_cannot_be_instantiated_or_does_not_fit_does_not_take_over() {
+    let (_s3, shop, mut followed) = opened();
+    let tight = shop.release_with(component("facts"), "{}", memory_limit(64 << 10));
+    shop.promote(&tight);
+    followed.look();
+    assert_eq!(followed.refusals(), ["Crunchbox.SmokeFailed"]);
+    let odd = wat::parse_str(r#"(component (import "acme:db/rows@1.0.0" (instance)))"#).unwrap();
+    let odd = crunchbox::component::Component::from_bytes("odd", odd).unwrap();
+    shop.promote(&shop.release_with(odd, "{}", Default::default()));
+    followed.look();
+    assert_eq!(
+        followed.refusals(),
+        ["Crunchbox.SmokeFailed", "Crunchbox.ComponentWrongWorld"]
+    );
+    assert_eq!(followed.serves(), 1);
+    shop.rollback();
+    shop.rollback();
+    followed.look();
+    assert_eq!(followed.serves(), 5);
+}
+
+#[test]
+fn a_release_too_large_beside_the_old_one_is_refused_before_it_is_downloaded() {
+    let s3 = S3::start();
+    let shop = Shop::in_s3(&s3);
+    shop.deploy("facts", r#"{"v": 1}"#);
+    // The host's base, two instances, and little native code beside them.
+    let mut followed = Setting::of(&shop).memory(50).start();
+    shop.promote(&shop.release_with(variant("facts", 2), "{}", Default::default()));
+    s3.forget_requests();
+    followed.look();
+    assert_eq!(followed.refusals(), ["Crunchbox.ReleaseTooLarge"]);
+    assert_eq!(followed.serves(), 1);
+    assert!(
+        !s3.requests()
+            .iter()
+            .any(|seen| seen.key.ends_with(".cwasm"))
+    );
+}
+
+#[test]
+fn native_code_for_another_engine_or_without_a_statement_that_counts_is_never_mapped() {
+    use crunchbox::component::Digest;
+    use crunchbox::engine::artifact::Statement;
+    use crunchbox::engine::key::{Baseline, EngineKey};
+    use crunchbox::release::{Envelope, SignedStatement};
+    let here = EngineKey::new(Baseline::of_this_machine());
+    let other = EngineKey::new(Baseline::NeoverseN1);
+    let digest = component("facts").digest();
+    let junk = b"\x7fELF random bytes with a right-looking name".to_vec();
+    let wrong = |engine: &EngineKey, component: Digest| Statement {
+        artifact: Digest::of(&junk),
+        ..Statement::new(component, engine.clone(), &junk)
+    };
+    for (statement, signed, code) in [
+        (wrong(&other, digest), true, "Crunchbox.WrongPlace"),
+        (
+            wrong(&here, Digest::of(b"other")),
+            true,
+            "Crunchbox.WrongPlace",
+        ),
+        (wrong(&here, digest), false, "Crunchbox.SignatureInvalid"),
+        // A trusted key signed nonsense: the engine itself is the last to look.
+        (wrong(&here, digest), true, "Crunchbox.ArtifactRefused"),
+    ] {
+        let s3 = S3::start();
+        let shop = Shop::in_s3(&s3);
+        shop.deploy("facts", "{}");
+        let payload = SignedStatement::payload(&statement);
+        let key = shop.publisher.keys.find(&shop.key).unwrap().unwrap();
+        let signature = key.sign(payload.as_bytes(), "").unwrap();
+        let envelope = Envelope {
+            payload,
+            signatures: if signed { vec![signature] } else { vec![] },
+        };
+        let place = |key: String| format!("prefix/{key}");
+        s3.put(
+            &place(shop.place().statement(digest, &here)),
+            envelope.to_text().as_bytes(),
+        );
+        s3.put(&place(shop.place().artifact(statement.artifact)), &junk);
+        let failure = Setting::of(&shop).try_start().err().unwrap();
+        assert_eq!(failure.code.name(), code, "{failure}");
+    }
+}
+
+#[test]
+fn a_host_starts_from_its_cache_when_the_store_is_down_and_goes_on_when_it_is_back() {
+    let s3 = S3::start();
+    let shop = Shop::in_s3(&s3);
+    shop.deploy("facts", r#"{"v": 1}"#);
+    let cache = tempfile::tempdir().unwrap();
+    let folder = cache.path().join("cache");
+    Setting::of(&shop).cache(&folder).start();
+    s3.inject(Fault::Status(503), |_| true, usize::MAX);
+    let mut followed = Setting::of(&shop).cache(&folder).start();
+    assert_eq!(followed.serves(), 1);
+    assert_eq!(followed.refusals(), ["Crunchbox.StoreUnreachable"]);
+    s3.heal();
+    shop.deploy("facts", r#"{"v": 2}"#);
+    followed.look();
+    assert_eq!(followed.serves(), 2);
+}
+
+#[test]
+fn what_is_damaged_in_the_cache_is_fetched_again() {
+    let s3 = S3::start();
+    let shop = Shop::in_s3(&s3);
+    shop.deploy("facts", r#"{"v": 1}"#);
+    let cache = tempfile::tempdir().unwrap();
+    let folder = cache.path().join("cache");
+    Setting::of(&shop).cache(&folder).start();
+    let damage = |folder: &std::path::Path| {
+        for entry in walk(folder) {
+            let mut bytes = std::fs::read(&entry).unwrap();
+            bytes.truncate(bytes.len() / 2);
+            std::fs::write(&entry, bytes).unwrap();
+        }
+    };
+    damage(&folder);
+    let followed = Setting::of(&shop).cache(&folder).start();
+    assert_eq!(followed.serves(), 1);
+    damage(&folder);
+    s3.inject(Fault::Reset, |_| true, usize::MAX);
+    let failure = Setting::of(&shop).cache(&folder).try_start().err().unwrap();
+    assert_eq!(failure.code, Code::StoreUnreachable, "{failure}");
+}
+
+fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(walk(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found
+}
+
+#[test]
+fn a_host_with_nothing_else_starts_from_the_bundle_of_its_package_if_that_is_signed() {
+    let s3 = S3::start();
+    let shop = Shop::in_s3(&s3);
+    let sealed = shop.release("facts", r#"{"v": 1}"#);
+    shop.promote(&sealed);
+    let bundle = tempfile::tempdir().unwrap();
+    let reader = &shop.publisher.reader;
+    let to = reader.instead_of(std::sync::Arc::new(Folder::new(bundle.path())));
+    let serves = Serves {
+        release: sealed.id,
+        component: sealed.component.digest(),
+        config: None,
+    };
+    shop.block_on(async {
+        let store: &dyn Store = &**to.store();
+        Copied::release(reader, store, &serves).await.unwrap();
+        Copied::channel(reader, &to, &Shop::live()).await.unwrap();
+    });
+    s3.inject(Fault::Status(503), |_| true, usize::MAX);
+    let mut followed = Setting::of(&shop).bundle(bundle.path()).start();
+    assert_eq!(followed.serves(), 1);
+    s3.heal();
+    shop.deploy("facts", r#"{"v": 2}"#);
+    followed.look();
+    assert_eq!(followed.serves(), 2);
+    let channel = bundle.path().join("facts/channels/live.json");
+    let text = std::fs::read_to_string(&channel).unwrap();
+    std::fs::write(&channel, text.replace("ada@lab", "eve@lab")).unwrap();
+    s3.inject(Fault::Status(503), |_| true, usize::MAX);
+    let forged = Setting::of(&shop).bundle(bundle.path()).try_start();
+    assert_eq!(forged.err().unwrap().code, Code::StoreUnreachable);
+}
+
+#[test]
+fn an_event_after_a_long_sleep_is_served_by_what_was_promoted_meanwhile() {
+    let (s3, shop, mut followed) = opened();
+    assert!(!followed.follower.is_stale());
+    shop.deploy("facts", r#"{"v": 2}"#);
+    // An environment that slept: its steady clock stood still.
+    followed.clock.set_wall(3600);
+    assert!(followed.follower.is_stale());
+    followed.look_before();
+    assert_eq!(followed.serves(), 2);
+    shop.rollback();
+    followed.clock.set_wall(-7200);
+    followed.clock.forward(Duration::from_secs(61));
+    assert!(
+        followed.follower.is_stale(),
+        "though the wall's clock was set back"
+    );
+    followed.look_before();
+    assert_eq!(followed.serves(), 3);
+    s3.inject(Fault::Hang, |_| true, usize::MAX);
+    followed.clock.forward(Duration::from_secs(61));
+    followed.look_before();
+    assert_eq!(
+        followed.serves(),
+        3,
+        "a store that hangs costs the event a moment only"
+    );
+    assert!(
+        !followed.follower.is_stale(),
+        "and not the next one as well"
+    );
+}
+
+#[test]
+fn a_look_with_hardly_any_time_is_left_for_later() {
+    let (s3, _shop, mut followed) = opened();
+    s3.forget_requests();
+    followed.clock.forward(Duration::from_secs(600));
+    followed.look_now(Duration::from_millis(5));
+    assert!(s3.requests().is_empty() && followed.refusals().is_empty());
+    assert!(followed.follower.is_due());
+}
