@@ -166,8 +166,8 @@ impl Preparation {
     ) -> Result<(), Failure> {
         if self.documents.is_none() {
             let engine = EngineKey::new(Baseline::of_this_machine());
-            let stored = matches!(conditions.native, Native::Stored) && reader.trust().is_signed();
-            let asked = stored.then_some(&engine);
+            let signed = matches!(conditions.native, Native::Stored) && reader.trust().is_signed();
+            let asked = signed.then_some(&engine);
             let documents = reader.documents(&self.serves, asked).await?;
             check_grants(&documents.side)?;
             if matches!(conditions.native, Native::Stored) {
