@@ -103,7 +103,12 @@ impl Cache {
         for file in files {
             let age = now.duration_since(file.used).unwrap_or_default();
             let abandoned = file.unfinished && age > UNFINISHED;
-            if abandoned || (bytes > self.limit.0 && !file.unfinished) {
+            // A channel's numbers are a few kilobytes, and what keeps an old state from being taken for a new one.
+            let is_memory = file
+                .path
+                .parent()
+                .is_some_and(|folder| folder.ends_with("channels"));
+            if abandoned || (bytes > self.limit.0 && !file.unfinished && !is_memory) {
                 let _ = std::fs::remove_file(&file.path);
                 bytes = bytes.saturating_sub(file.bytes);
             }

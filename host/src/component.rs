@@ -56,7 +56,7 @@ impl FromStr for Digest {
         let refused = || format!("expected `sha256-` and 64 hexadecimal digits, got `{text}`");
         let digits = text
             .strip_prefix("sha256-")
-            .filter(|d| d.len() == 64 && d.is_ascii())
+            .filter(|d| d.len() == 64 && d.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f')))
             .ok_or_else(refused)?;
         let mut bytes = [0; 32];
         for (byte, pair) in bytes.iter_mut().zip(digits.as_bytes().chunks(2)) {
@@ -259,6 +259,8 @@ mod tests {
             "sha256-zz",
             &digest.to_string()[1..],
             &format!("{digest}0"),
+            &digest.to_string().to_uppercase(),
+            &format!("sha256-{}", "+f".repeat(32)),
         ] {
             assert!(text.parse::<Digest>().is_err(), "{text}");
         }

@@ -192,6 +192,8 @@ impl Follower {
     /// Looks before an event that would else be served by what nobody has looked at for too long: one request within a
     /// short time of its own. Only if it finds something new is more of the event's `time` spent, to take that up.
     pub async fn look_before(&mut self, host: &Host, time: Duration) {
+        // Connections that were open when the environment fell asleep lead nowhere now.
+        self.with.reader.store().wake();
         let look = time.min(STALE_LOOK);
         if look >= LOOK_MIN && self.ask_within(look).await {
             self.take_up(host, time.saturating_sub(look).min(LOOK))
@@ -257,7 +259,14 @@ impl Follower {
             // Without it, the next process of this environment has to believe whatever the store says.
             let _ = cache.keep(&self.seen_key(), signed.envelope.to_text().as_bytes());
         }
-        let preparation = self.preparation(channel)?;
+        let preparation = match self.preparation(channel) {
+            Ok(preparation) => preparation,
+            Err(error) => {
+                // The channel has left whatever waited to be taken up.
+                self.next = None;
+                return Err(error.into());
+            }
+        };
         self.tag = Some(signed.tag.clone());
         let waiting = self.next.as_ref().map(|next| next.signed.channel.sequence);
         if channel.sequence != self.serving && waiting != Some(channel.sequence) {

@@ -1,7 +1,7 @@
 //! `policy.toml`: what an operator allows. It lies in the package beside the program, where Lambda's code signing covers
 //! it: whose signatures count, where the store is, how often to look there, and the most a release may use up.
 
-use crate::address::Address;
+use crate::address::{Address, Which};
 use crate::error::{Code, Fault};
 use crate::quantity::{Bytes, Time};
 use crate::store::Location;
@@ -181,7 +181,8 @@ impl Policy {
             let parsed: Address = address
                 .parse()
                 .map_err(|error| format!("min-sequence: {error}"))?;
-            if parsed.to_string() != *address {
+            let names_channel = matches!(parsed.which, Which::Channel(_));
+            if !names_channel || parsed.to_string() != *address {
                 return Err(format!(
                     "min-sequence: expected a channel such as `crunch@live`, got `{address}`"
                 ));
@@ -267,6 +268,7 @@ mod tests {
             ),
             ("[min-sequence]\ncrunch = 1", "such as `crunch@live`"),
             ("[min-sequence]\n'a b' = 1", "expected a function's name"),
+            ("[min-sequence]\n'a@live:3' = 1", "such as `crunch@live`"),
             ("[store]\nrefresh='0s'", "above zero"),
         ] {
             let problem = parse(text).unwrap_err();

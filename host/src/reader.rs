@@ -22,7 +22,7 @@ use std::sync::Arc;
 const CHANNEL_BYTES_MAX: u64 = 1 << 20;
 const DOCUMENT_BYTES_MAX: u64 = 8 << 20;
 const STATEMENT_BYTES_MAX: u64 = 64 << 10;
-const SIGNATURE_BYTES_MAX: u64 = 4 << 10;
+pub(crate) const SIGNATURE_BYTES_MAX: u64 = 4 << 10;
 
 /// A verified reader of one function's objects.
 #[derive(Debug, Clone)]
@@ -299,17 +299,20 @@ impl Reader {
     pub async fn release(&self, id: Digest) -> Result<Release, ReadError> {
         let key = self.place.release(id);
         let signatures = async { Ok(self.signatures(id).await) };
-        let (text, mut signatures) =
+        let (text, (mut signatures, mut unread)) =
             try_join(self.named(&key, id, DOCUMENT_BYTES_MAX), signatures).await?;
         let mut verified = self.verify_release(&text, &signatures);
         if verified.is_err() && self.forget_signatures(&signatures) {
-            signatures = self.signatures(id).await;
+            (signatures, unread) = self.signatures(id).await;
             verified = self.verify_release(&text, &signatures);
         }
-        verified.map_err(|source| ReadError::Signature {
-            key: key.clone(),
-            source,
-        })?;
+        if let Err(source) = verified {
+            // One that nobody could read may be the one that counts.
+            return Err(match unread {
+                Some(error) => ReadError::Store(error),
+                None => ReadError::Signature { key, source },
+            });
+        }
         self.remember(&key, &text);
         for (key, text) in &signatures {
             self.remember(key, text.as_bytes());
@@ -343,22 +346,31 @@ impl Reader {
         cached.map(|(key, _)| cache.forget(key)).count() > 0
     }
 
-    /// The signatures of a release by keys that count, with their keys in the store; those that can be had.
-    async fn signatures(&self, id: Digest) -> Vec<(String, String)> {
+    /// The signatures of a release by keys that count, with their keys in the store; and why one of them could not be read
+    /// though it may be there.
+    async fn signatures(&self, id: Digest) -> (Vec<(String, String)>, Option<StoreError>) {
         let keys = self.trust.keys_for(Role::Release, &self.function);
         let asked = keys.map(|key| async move {
             let key = self.place.signature(id, &key.id);
-            let text = match self.cached(&key, SIGNATURE_BYTES_MAX) {
+            let bytes = match self.cached(&key, SIGNATURE_BYTES_MAX) {
                 Some(bytes) => bytes,
                 None => {
-                    let read = store::read(&*self.store, &key, SIGNATURE_BYTES_MAX).await;
-                    read.ok()?.0
+                    store::read(&*self.store, &key, SIGNATURE_BYTES_MAX)
+                        .await?
+                        .0
                 }
             };
-            let text = String::from_utf8(text.to_vec()).ok()?;
-            Some((key, text))
+            Ok((key, String::from_utf8_lossy(&bytes).into_owned()))
         });
-        join_all(asked).await.into_iter().flatten().collect()
+        let (mut signatures, mut unread) = (Vec::new(), None);
+        for result in join_all(asked).await {
+            match result {
+                Ok(signature) => signatures.push(signature),
+                Err(StoreError::Missing { .. } | StoreError::Denied { .. }) => {}
+                Err(error) => unread = Some(error),
+            }
+        }
+        (signatures, unread)
     }
 
     /// Reads a layer of configuration, and checks its digest and its function.

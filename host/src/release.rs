@@ -54,6 +54,7 @@ fn check_head(expected: &'static str, text: &[u8]) -> Result<(), FormatError> {
         kind: String,
         format: u32,
     }
+    check_object(expected, text)?;
     let head: Head = serde_json::from_slice(text).map_err(|error| FormatError::Malformed {
         expected,
         problem: error.to_string(),
@@ -68,6 +69,17 @@ fn check_head(expected: &'static str, text: &[u8]) -> Result<(), FormatError> {
         FORMAT => Ok(()),
         got => Err(FormatError::Version { expected, got }),
     }
+}
+
+/// A record may be written as an array of its values, as far as the library that reads it is asked; here it may not.
+fn check_object(expected: &'static str, text: &[u8]) -> Result<(), FormatError> {
+    if text.trim_ascii_start().first() == Some(&b'{') {
+        return Ok(());
+    }
+    Err(FormatError::Malformed {
+        expected,
+        problem: "got something other than a JSON object".to_owned(),
+    })
 }
 
 /// Reads a document whose type and format are known, refusing unknown and duplicate keys.

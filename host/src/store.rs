@@ -47,6 +47,9 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// As for [`Store::get`], but never [`StoreError::Missing`].
     async fn list(&self, prefix: &str) -> Result<Vec<Entry>, StoreError>;
 
+    /// The process may have slept: connections from before are not to be used again.
+    fn wake(&self) {}
+
     /// Removes an object; one that is not there is removed already.
     ///
     /// # Errors

@@ -61,11 +61,35 @@ impl fmt::Display for KeyId {
 }
 
 /// Which functions a key may sign for: a name, or the start of one and a `*`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Pattern(pub String);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pattern(String);
+
+impl<'de> Deserialize<'de> for Pattern {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::new(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}
 
 impl Pattern {
+    /// A pattern as people write it.
+    ///
+    /// # Errors
+    /// What was expected: a star anywhere but at the end would fit nothing.
+    pub fn new(text: &str) -> Result<Self, String> {
+        let start = text.strip_suffix('*').unwrap_or(text);
+        if text.is_empty() || start.contains(|c: char| !(c.is_ascii_alphanumeric() || c == '-')) {
+            return Err(format!(
+                "expected a function's name, or the start of one and a `*`, got `{text}`"
+            ));
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The pattern as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Every function.
     pub fn any() -> Self {
         Self("*".to_owned())
@@ -265,7 +289,7 @@ mod tests {
             "ci".into(),
             PUBLIC,
             roles.to_vec(),
-            Pattern(functions.into()),
+            Pattern::new(functions).unwrap(),
         );
         Trust::new(vec![key.unwrap()])
     }

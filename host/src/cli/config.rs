@@ -56,7 +56,14 @@ impl Config {
     ) -> Result<(), Failure> {
         let Command::Push(push) = &self.command;
         let name = channel_of(&push.to)?;
-        let layers = push.files.iter().map(|path| config::read(path));
+        let layers = push.files.iter().map(|path| {
+            let mut layer = config::read(path)?;
+            // Where it lies on this machine is nobody's business.
+            if let Some(name) = path.file_name() {
+                layer.origin = name.to_string_lossy().into_owned();
+            }
+            Ok::<_, Failure>(layer)
+        });
         let layers = layers.collect::<Result<Vec<_>, _>>()?;
         let shelf = push.store.open(None, variables).await?;
         let mut publisher = push.signing.publisher(&shelf, &push.to.function)?;

@@ -1,13 +1,12 @@
 //! `crunchbox keys`: secret keys on this machine, their public halves in the policy.
 
 use super::printer::Printer;
-use super::publisher::SigningArguments;
+use super::publisher::{Lifetime, SigningArguments};
 use super::shelf::{Shelf, StoreArguments, done};
 use crate::address::FunctionName;
 use crate::error::{Code, Failure};
 use crate::policy::Policy;
 use crate::publish::{Keyring, Publisher, SecretKey};
-use crate::quantity::Time;
 use crate::settings::{Publishing, Variables};
 use crate::trust::{Pattern, Role, TrustedKey};
 use serde_json::json;
@@ -37,8 +36,8 @@ struct New {
     #[arg(long, value_delimiter = ',')]
     roles: Vec<Role>,
     /// For which functions: a name, or the start of one and a `*`.
-    #[arg(long, default_value = "*")]
-    functions: String,
+    #[arg(long, default_value = "*", value_parser = Pattern::new)]
+    functions: Pattern,
     /// The policy to add it to.
     #[arg(long, value_name = "FILE", default_value = crate::policy::FILE_NAME)]
     policy: PathBuf,
@@ -59,9 +58,9 @@ struct Resign {
     functions: Vec<FunctionName>,
     /// Move the channels, so that hosts which start believe their states for so long from now.
     #[arg(long, value_name = "TIME")]
-    not_after: Option<Time>,
+    not_after: Option<Lifetime>,
     /// The store was not signed until now: sign all that is sound in it.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "not_after")]
     first: bool,
     #[command(flatten)]
     store: StoreArguments,
@@ -111,7 +110,7 @@ impl New {
         let made = make(
             self.name.as_str(),
             roles,
-            Pattern(self.functions.clone()),
+            self.functions.clone(),
             &self.policy,
             &publishing,
             password,
@@ -179,7 +178,11 @@ pub(super) fn make(
             "expected a home folder for keys in HOME or XDG_CONFIG_HOME",
         )
     })?;
-    let (_, public) = SecretKey::make(&secret, password)?;
+    let public = match std::fs::read_to_string(&secret) {
+        // Made for another project; a key may be trusted in as many places as one likes.
+        Ok(text) => SecretKey::parse(&secret.display().to_string(), &text, password)?.public()?,
+        Err(_) => SecretKey::make(&secret, password)?.1,
+    };
     let refused = |problem| Failure::new(Code::PolicyInvalid, problem);
     let trusted = TrustedKey::new(name.to_owned(), &public, roles, functions).map_err(refused)?;
     add_to_policy(policy, &trusted)?;
@@ -209,7 +212,7 @@ fn add_to_policy(path: &Path, key: &TrustedKey) -> Result<(), Failure> {
         "[[keys]]\nname = {:?}\npublic = {:?}\nroles = {roles:?}\nfunctions = {:?}\n",
         key.name,
         key.public(),
-        key.functions.0,
+        key.functions.as_str(),
     ));
     std::fs::write(path, text).map_err(failed)
 }
@@ -221,7 +224,7 @@ impl Resign {
             [] => crate::publish::inventory::functions(&*shelf.store).await?,
             named => named.iter().cloned().collect(),
         };
-        let not_after = super::publisher::from_now(self.not_after);
+        let not_after = self.not_after.and_then(Lifetime::from_now);
         for function in functions {
             let publisher: Publisher = self.signing.publisher(&shelf, &function)?;
             self.one(printer, &shelf, &publisher, not_after).await?;

@@ -5,13 +5,13 @@ use super::shelf::{Shelf, done};
 use crate::address::{ChannelName, FunctionName};
 use crate::error::{Code, Failure};
 use crate::publish::{Keyring, Move, Moved, Proposal, Publisher, Terms};
-use crate::quantity::Time;
 use crate::release::Author;
 use crate::telemetry::printable;
-use jiff::Timestamp;
+use jiff::{SignedDuration, SpanRelativeTo, Timestamp};
 use serde_json::{Value, json};
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 /// Who signs.
 #[derive(Debug, Clone, clap::Args)]
@@ -33,9 +33,9 @@ pub(super) struct MoveArguments {
     /// Only if the channel has this sequence number now.
     #[arg(long, value_name = "SEQ")]
     if_current: Option<u64>,
-    /// Hosts that start believe this state for so long from now, such as `2160h`; those that run go on.
+    /// Hosts that start believe this state for so long from now, such as `90d`; those that run go on.
     #[arg(long, value_name = "TIME")]
-    not_after: Option<Time>,
+    not_after: Option<Lifetime>,
     /// Go on from this sequence number, where the channel's object was deleted by hand.
     #[arg(long, value_name = "SEQ")]
     after: Option<u64>,
@@ -47,10 +47,26 @@ pub(super) struct MoveArguments {
     dry_run: bool,
 }
 
-/// The moment so long from now.
-pub(super) fn from_now(time: Option<Time>) -> Option<Timestamp> {
-    let time = jiff::SignedDuration::try_from(time?.0).ok()?;
-    Timestamp::now().checked_add(time).ok()
+/// How long a state is to be believed, written `90d` or `12h`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lifetime(SignedDuration);
+
+impl FromStr for Lifetime {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let span = text.parse::<jiff::Span>().ok();
+        span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok())
+            .filter(|time| time.is_positive())
+            .map(Self)
+            .ok_or_else(|| format!("expected a time such as `90d` or `12h`, got `{text}`"))
+    }
+}
+
+impl Lifetime {
+    /// The moment when it is over, if it begins now.
+    pub(super) fn from_now(self) -> Option<Timestamp> {
+        Timestamp::now().checked_add(self.0).ok()
+    }
 }
 
 impl SigningArguments {
@@ -94,7 +110,7 @@ impl MoveArguments {
         Terms {
             if_current: self.if_current,
             after: self.after,
-            not_after: from_now(self.not_after),
+            not_after: self.not_after.and_then(Lifetime::from_now),
         }
     }
 
@@ -161,7 +177,10 @@ fn show(printer: &Printer, proposal: &Proposal) {
             "    {} {from} → {}   {release}",
             proposal.address, to.sequence
         );
-        for line in proposal.diff.lines() {
+        // Of the first state everything is new; only what it may reach matters.
+        let first = proposal.from.is_none();
+        let lines = proposal.diff.lines().into_iter();
+        for line in lines.filter(|line| !first || line.starts_with("grants")) {
             text.push_str(&format!("\n      {}", printable(&line)));
         }
         if proposal.diff.widens() && proposal.from.is_some() {

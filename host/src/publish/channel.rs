@@ -37,6 +37,7 @@ pub struct Proposal {
     /// The state after.
     pub to: Channel,
     condition: Condition,
+    terms: Terms,
 }
 
 /// A move that was made.
@@ -74,13 +75,9 @@ impl Publisher {
         let current = resolve::channel(&self.reader, name).await?;
         let now = current.as_ref().map(|signed| &signed.channel);
         check_current(&address, now, terms.if_current)?;
-        let base = match now {
+        let mut base = match now {
             Some(channel) => channel.clone(),
-            None => Channel::new(
-                self.function().clone(),
-                name.clone(),
-                terms.after.unwrap_or_default(),
-            ),
+            None => Channel::new(self.function().clone(), name.clone(), 0),
         };
         let (serves, restores) = target(&address, &base, wanted)?;
         let to_side = match &serves {
@@ -95,21 +92,19 @@ impl Publisher {
         let diff = to_side
             .map(|to| Diff::between(from_side.map(|documents| documents.side).as_ref(), &to))
             .unwrap_or_default();
+        // A state that was to be believed for a month is followed by one that is, from now.
+        let lifetime = base.lifetime();
+        let lasting = lifetime.and_then(|time| self.author.at.checked_add(time).ok());
+        base.sequence = base.sequence.max(terms.after.unwrap_or_default());
         let mut to = base.moved(serves, restores, &self.author);
-        to.not_after = terms.not_after.or(to.not_after);
-        if let (Some(after), Some(now)) = (terms.after, now)
-            && after > now.sequence
-        {
-            let mut skipped = base.clone();
-            skipped.sequence = after;
-            to = skipped.moved(to.serves, restores, &self.author);
-        }
+        to.not_after = terms.not_after.or(lasting);
         Ok(Proposal {
             address,
             diff,
             from: now.cloned(),
             to,
             condition: condition(current.as_ref()),
+            terms,
         })
     }
 
@@ -127,7 +122,8 @@ impl Publisher {
     pub async fn make(&self, proposal: &Proposal) -> Result<Moved, Failure> {
         if let Some(from) = &proposal.from
             && from.serves == proposal.to.serves
-            && from.not_after == proposal.to.not_after
+            && proposal.terms.not_after.is_none()
+            && proposal.terms.after.is_none()
             && from.serves.is_some()
         {
             return Ok(Moved::Unchanged);

@@ -8,6 +8,7 @@ use crate::reader::Reader;
 use crate::release::{Serves, SignedStatement};
 use crate::resolve;
 use crate::store::{self, Condition, Store};
+use crate::trust::Role;
 use bytes::Bytes;
 
 /// What a copy came to.
@@ -73,15 +74,18 @@ impl Copied {
         Ok(copied)
     }
 
-    /// Copies native code and the statement on it; one that is damaged stays behind.
+    /// Copies native code and the statement on it; what is damaged, missing or vouched for by nobody stays behind.
     async fn artifact(&mut self, from: &Reader, to: &dyn Store, key: &str) -> Result<(), Failure> {
         let (envelope, _) = from.statement_envelope(key).await?;
-        let Ok(statement) = SignedStatement::read(&envelope) else {
+        let counts = envelope.verify(from.trust(), Role::Artifact, from.function());
+        let (Ok(()), Ok(statement)) = (counts, SignedStatement::read(&envelope)) else {
             return Ok(());
         };
         let code = from.place().artifact(statement.artifact);
-        let (bytes, _) = store::read(&**from.store(), &code, statement.size).await?;
-        if Digest::of(&bytes) == statement.artifact {
+        let read = store::read(&**from.store(), &code, statement.size).await;
+        if let Ok((bytes, _)) = read
+            && Digest::of(&bytes) == statement.artifact
+        {
             self.put(to, &code, bytes).await?;
             let text = Bytes::from(envelope.to_text());
             self.put_unless_there(to, key, text).await?;

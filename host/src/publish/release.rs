@@ -7,7 +7,9 @@ use crate::component::{Component, Digest};
 use crate::config::Layer;
 use crate::error::{Code, Failure};
 use crate::guest::Shape;
+use crate::reader::SIGNATURE_BYTES_MAX;
 use crate::release::{ComponentRef, Grants, Release, SealedLimits, StoreConfig};
+use crate::store::{self, Condition};
 use crate::trust::{KeyId, Role};
 use bytes::Bytes;
 
@@ -71,7 +73,8 @@ impl Publisher {
         let comment = format!("{} release {}", self.function(), sealed.id);
         let signatures = self.sign(Role::Release, &sealed.text, &comment)?;
         for (key, signature) in signatures {
-            self.put_signature(sealed.id, &key, signature).await?;
+            self.put_signature(sealed.id, &sealed.text, &key, signature)
+                .await?;
         }
         let key = self.reader.place().release(sealed.id);
         self.put_new(&key, Bytes::copy_from_slice(sealed.text.as_bytes()))
@@ -90,17 +93,31 @@ impl Publisher {
         Ok(digest)
     }
 
-    /// Puts a signature beside its release, unless that key's is there: two by one key differ, and either will do.
+    /// Puts a signature beside its release, unless that key's is there: two by one key differ, and either will do. One
+    /// that is there and does not fit is replaced.
     pub(super) async fn put_signature(
         &self,
         release: Digest,
+        text: &str,
         key: &KeyId,
         signature: String,
     ) -> Result<Written, Failure> {
         let place = self.reader.place().signature(release, key);
-        match self.put_new(&place, signature.into()).await {
-            Err(failure) if failure.code == Code::ObjectDamaged => Ok(Written::Before),
-            other => other,
+        match self.put_new(&place, signature.clone().into()).await {
+            Err(failure) if failure.code == Code::ObjectDamaged => {}
+            other => return other,
         }
+        let (there, tag) = store::read(&**self.store(), &place, SIGNATURE_BYTES_MAX).await?;
+        let there = String::from_utf8_lossy(&there).into_owned();
+        let trust = self.reader.trust();
+        let verified = trust.verify(Role::Release, self.function(), text.as_bytes(), &[there]);
+        if verified.is_ok() {
+            return Ok(Written::Before);
+        }
+        let condition = Condition::Matches(tag);
+        self.store()
+            .put(&place, signature.into(), condition)
+            .await?;
+        Ok(Written::Now)
     }
 }

@@ -76,11 +76,15 @@ impl Publisher {
     async fn resign_release(&self, id: crate::component::Digest) -> Result<bool, Failure> {
         let key = self.reader.place().release(id);
         let (text, _) = crate::store::read(&**self.store(), &key, u64::MAX).await?;
+        // It was verified a moment ago; what is signed now must still be that, not what somebody put there since.
+        if crate::component::Digest::of(&text) != id {
+            return Ok(false);
+        }
         let text = String::from_utf8_lossy(&text);
         let comment = format!("{} release {id}", self.function());
         let mut new = false;
         for (key, signature) in self.sign(Role::Release, &text, &comment)? {
-            new |= self.put_signature(id, &key, signature).await? == Written::Now;
+            new |= self.put_signature(id, &text, &key, signature).await? == Written::Now;
         }
         Ok(new)
     }

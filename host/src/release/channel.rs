@@ -4,7 +4,7 @@
 use super::{FORMAT, FormatError, parse};
 use crate::address::{ChannelName, FunctionName};
 use crate::component::Digest;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// The moves that a channel remembers, the newest among them.
@@ -123,6 +123,12 @@ impl Channel {
         serde_json::to_string(self).expect("texts, digests and numbers have a text")
     }
 
+    /// How long after its last move hosts that start stop believing it.
+    pub fn lifetime(&self) -> Option<SignedDuration> {
+        let last = self.moves.first()?;
+        Some(self.not_after?.duration_since(last.at))
+    }
+
     /// What it stood for at a number, if it remembers.
     pub fn state(&self, sequence: u64) -> Option<&Move> {
         self.moves.iter().find(|state| state.sequence == sequence)
@@ -154,7 +160,9 @@ impl Channel {
     pub fn before(&self) -> Option<&Move> {
         let mut at = self.origin(self.sequence)?;
         loop {
-            at = self.origin(at.checked_sub(1)?)?;
+            // Numbers may have been left out, so the one before is not always the number before.
+            let before = self.moves.iter().map(|state| state.sequence);
+            at = self.origin(before.filter(|number| *number < at).max()?)?;
             let state = self.state(at)?;
             if state.serves.is_some() {
                 return Some(state);
@@ -227,6 +235,16 @@ mod tests {
         );
         let on = twice.moved(serves("d"), None, &author());
         assert_eq!(rolled_back(&on).serves, serves("a"));
+    }
+
+    #[test]
+    fn rolling_back_passes_over_numbers_that_were_left_out() {
+        let mut gap = channel(&["a"]);
+        gap.sequence = 9;
+        assert_eq!(
+            rolled_back(&gap.moved(serves("b"), None, &author())).serves,
+            serves("a")
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A text and its signatures in one object, so that one write replaces both.
 
-use super::FormatError;
+use super::{FormatError, check_object};
 use crate::address::FunctionName;
 use crate::trust::{KeyId, Role, Trust, TrustError, signer};
 use serde::{Deserialize, Serialize};
@@ -21,8 +21,10 @@ impl Envelope {
     /// # Errors
     /// [`FormatError::Malformed`].
     pub fn parse(text: &[u8]) -> Result<Self, FormatError> {
+        const EXPECTED: &str = "payload and signatures";
+        check_object(EXPECTED, text)?;
         serde_json::from_slice(text).map_err(|error| FormatError::Malformed {
-            expected: "payload and signatures",
+            expected: EXPECTED,
             problem: error.to_string(),
         })
     }

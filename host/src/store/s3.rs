@@ -4,6 +4,7 @@
 //! Every request ends within a bounded time; what a caller does with "no answer" is the caller's to say.
 
 use super::{Ask, Body, Condition, Entry, Found, S3Location, Store, StoreError, Tag};
+use arc_swap::ArcSwap;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
@@ -16,6 +17,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use bytes::Bytes;
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// S3 answers within some 20 ms in its own region; a function's network that leads nowhere never does.
@@ -34,9 +36,9 @@ const ATTEMPTS: u32 = 3;
 const BACKOFF: Duration = Duration::from_millis(500);
 
 /// Objects below a prefix of a bucket.
-#[derive(Clone)]
 pub struct S3Store {
-    client: Client,
+    client: ArcSwap<Client>,
+    config: aws_sdk_s3::Config,
     bucket: String,
     prefix: String,
     location: String,
@@ -69,8 +71,10 @@ impl S3Store {
                 .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
                 .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
         }
+        let config = builder.build();
         Self {
-            client: Client::from_conf(builder.build()),
+            client: ArcSwap::from_pointee(Client::from_conf(config.clone())),
+            config,
             bucket: location.bucket.clone(),
             prefix: location.prefix.clone(),
             location: location.to_string(),
@@ -178,9 +182,15 @@ impl Store for S3Store {
         &self.location
     }
 
+    fn wake(&self) {
+        let config = self.config.to_builder().http_client(http_client()).build();
+        self.client.store(Arc::new(Client::from_conf(config)));
+    }
+
     async fn get(&self, key: &str, ask: Ask) -> Result<Found, StoreError> {
         let mut request = self
             .client
+            .load()
             .get_object()
             .bucket(&self.bucket)
             .key(self.full(key));
@@ -210,6 +220,7 @@ impl Store for S3Store {
     async fn put(&self, key: &str, bytes: Bytes, condition: Condition) -> Result<Tag, StoreError> {
         let request = self
             .client
+            .load()
             .put_object()
             .bucket(&self.bucket)
             .key(self.full(key))
@@ -240,6 +251,7 @@ impl Store for S3Store {
         let strip = self.full("").len();
         let mut pages = self
             .client
+            .load()
             .list_objects_v2()
             .bucket(&self.bucket)
             .prefix(self.full(prefix))
@@ -268,6 +280,7 @@ impl Store for S3Store {
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
         let request = self
             .client
+            .load()
             .delete_object()
             .bucket(&self.bucket)
             .key(self.full(key));
