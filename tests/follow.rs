@@ -2,9 +2,10 @@
 
 use crate::rig::shop::{component, memory_limit, variant};
 use crate::rig::{Fault, Followed, S3, Seen, Setting, Shop};
+use crunchbox::component::Digest;
 use crunchbox::error::Code;
-use crunchbox::publish::{Copied, Move, Terms};
-use crunchbox::release::Serves;
+use crunchbox::publish::{Copied, Move, Terms, Until};
+use crunchbox::release::{Serves, StoreConfig};
 use crunchbox::store::{Folder, Store};
 use std::time::Duration;
 
@@ -276,10 +277,9 @@ fn altering_release(alter: impl Fn(Vec<u8>) -> Vec<u8>) -> (Followed, Vec<String
 fn a_configuration_tampered_with_is_refused_and_with_it_the_whole_state() {
     let (s3, shop, mut followed) = opened();
     let layer = crunchbox::config::Layer::from_json("live.toml", r#"{"v": 7}"#).unwrap();
-    let digest = shop
-        .block_on(shop.publisher.upload_config(vec![layer]))
-        .unwrap();
-    shop.try_move(&Shop::live(), &Move::Config(digest), Terms::default())
+    let config = StoreConfig::new("facts".parse().unwrap(), vec![layer]);
+    let digest = Digest::of(config.to_text().as_bytes());
+    shop.try_move(&Shop::live(), &Move::Config(config), Terms::default())
         .unwrap();
     let key = format!("prefix/{}", shop.place().config(digest));
     let good = s3.object(&key).unwrap();
@@ -329,14 +329,14 @@ fn an_old_signed_channel_put_back_is_refused_by_a_fresh_host_with_a_memory_a_num
     let s3 = S3::start();
     let shop = Shop::in_s3(&s3);
     let past = Terms {
-        not_after: Some(jiff::Timestamp::now() - jiff::SignedDuration::from_secs(60)),
+        until: Until::Moment(jiff::Timestamp::now() - jiff::SignedDuration::from_secs(60)),
         ..Terms::default()
     };
     let first = shop.release("facts", r#"{"v": 1}"#);
     shop.promote_to(&Shop::live(), &first, past);
     let expired = s3.object(&shop.channel_key()).unwrap();
     let future = Terms {
-        not_after: Some(jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1)),
+        until: Until::Moment(jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1)),
         ..Terms::default()
     };
     shop.promote_to(&Shop::live(), &shop.release("facts", r#"{"v": 2}"#), future);
@@ -481,7 +481,6 @@ fn a_release_too_large_beside_the_old_one_is_refused_before_it_is_downloaded() {
 
 #[test]
 fn native_code_for_another_engine_or_without_a_statement_that_counts_is_never_mapped() {
-    use crunchbox::component::Digest;
     use crunchbox::engine::artifact::Statement;
     use crunchbox::engine::key::{Baseline, EngineKey};
     use crunchbox::release::{Envelope, SignedStatement};

@@ -94,6 +94,11 @@ fn is_name(text: &str) -> bool {
         && text.chars().all(allowed)
 }
 
+/// The digits of a release's id, with or without the name of the digest.
+fn digits(text: &str) -> &str {
+    text.strip_prefix("sha256-").unwrap_or(text)
+}
+
 fn is_number(text: &str) -> bool {
     text.chars().all(|c| c.is_ascii_digit())
 }
@@ -153,7 +158,7 @@ impl FromStr for Address {
             Some((channel, number)) => {
                 Which::State(channel.parse()?, number.parse().map_err(|_| refused())?)
             }
-            None if is_prefix(which) => Which::Release(which.to_owned()),
+            None if is_prefix(digits(which)) => Which::Release(digits(which).to_owned()),
             None if !which.is_empty() && is_number(which) => Which::State(
                 ChannelName::default(),
                 which.parse().map_err(|_| refused())?,
@@ -190,6 +195,7 @@ mod tests {
             ("crunch@staging:7", "crunch@staging:7"),
             ("crunch@3f2a91c0", "crunch@3f2a91c0"),
             ("a@12345678", "a@12345678"),
+            ("crunch@sha256-3f2a91c0", "crunch@3f2a91c0"),
         ] {
             assert_eq!(text.parse::<Address>().unwrap().to_string(), shown);
         }

@@ -80,8 +80,12 @@ impl Cache {
         let mut file = tempfile::Builder::new()
             .prefix(UNFINISHED_PREFIX)
             .tempfile_in(folder)?;
-        std::io::copy(&mut bytes, &mut file)?;
-        file.flush()?;
+        let copied = std::io::copy(&mut bytes, &mut file).and_then(|_| file.flush());
+        if copied.is_err() {
+            // Perhaps there is room for the next.
+            self.evict();
+        }
+        copied?;
         file.persist(path).map_err(|error| error.error)?;
         self.evict();
         Ok(())
@@ -96,7 +100,18 @@ impl Cache {
     /// Makes room: what was not used for longest goes first, wherever in the folder it lies.
     pub fn evict(&self) {
         let mut files = Vec::new();
-        collect(&self.whole, &mut files);
+        collect(&self.whole.join("stores"), &mut files);
+        // Beside the stores' parts lies what was compiled here; whatever else is in the folder is not ours.
+        let compiled = std::fs::read_dir(&self.whole)
+            .into_iter()
+            .flatten()
+            .flatten();
+        files.extend(compiled.filter_map(|entry| {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            let ours = name.starts_with("sha256-") || name.starts_with(UNFINISHED_PREFIX);
+            ours.then(|| Kept::of(&entry)).flatten()
+        }));
         let now = SystemTime::now();
         let mut bytes: u64 = files.iter().map(|file| file.bytes).sum();
         files.sort_by_key(|file| file.used);
@@ -123,6 +138,19 @@ struct Kept {
     unfinished: bool,
 }
 
+impl Kept {
+    fn of(entry: &std::fs::DirEntry) -> Option<Self> {
+        let metadata = entry.metadata().ok().filter(std::fs::Metadata::is_file)?;
+        let name = entry.file_name();
+        Some(Self {
+            path: entry.path(),
+            bytes: metadata.len(),
+            used: metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH),
+            unfinished: name.to_string_lossy().starts_with(UNFINISHED_PREFIX),
+        })
+    }
+}
+
 /// All files below a folder; what vanishes meanwhile is not there.
 fn collect(folder: &Path, files: &mut Vec<Kept>) {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
@@ -132,16 +160,8 @@ fn collect(folder: &Path, files: &mut Vec<Kept>) {
         };
         if metadata.is_dir() {
             collect(&entry.path(), files);
-        } else if metadata.is_file() {
-            files.push(Kept {
-                path: entry.path(),
-                bytes: metadata.len(),
-                used: metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH),
-                unfinished: entry
-                    .file_name()
-                    .to_string_lossy()
-                    .starts_with(UNFINISHED_PREFIX),
-            });
+        } else {
+            files.extend(Kept::of(&entry));
         }
     }
 }

@@ -7,6 +7,7 @@ mod start;
 
 use crate::address::{Address, ChannelName};
 use crate::error::{Code, Failure, Fault, Level};
+use crate::guest::SMOKE_TIME;
 use crate::host::Host;
 use crate::policy::Refresh;
 use crate::prepare::{Conditions, Preparation};
@@ -30,7 +31,19 @@ const STALE_LOOK: Duration = Duration::from_millis(150);
 const LOOK: Duration = Duration::from_secs(1);
 
 /// A look that has less than this is not begun: it would only tell of its own haste.
-const LOOK_MIN: Duration = Duration::from_millis(20);
+const LOOK_MIN: Duration = Duration::from_millis(50);
+
+/// The part of an event's time that taking up a release may cost it, as a divisor.
+const EVENT_SHARE: u32 = 4;
+
+/// What a download has to bring in one look to be called slow and not stuck; one that fetched all it needed has more.
+const PROGRESS_MIN: u64 = 64 << 10;
+
+/// The most that is read of what an earlier process wrote.
+const KEPT_BYTES_MAX: u64 = 1 << 20;
+
+/// The most of an error's text that is logged: some of it may be a stranger's words.
+const WORDS_MAX: usize = 1 << 10;
 
 /// Why a state of a channel is not taken up, though it is signed and sound.
 #[derive(Debug, thiserror::Error)]
@@ -131,6 +144,13 @@ struct Next {
     preparation: Preparation,
 }
 
+/// Whether a look found something to take up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    New,
+    Nothing,
+}
+
 /// What happened since somebody asked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -190,14 +210,27 @@ impl Follower {
     }
 
     /// Looks before an event that would else be served by what nobody has looked at for too long: one request within a
-    /// short time of its own. Only if it finds something new is more of the event's `time` spent, to take that up.
+    /// short time of its own. Only if it finds something new is more of the event's `time` spent, a quarter at most.
     pub async fn look_before(&mut self, host: &Host, time: Duration) {
-        // Connections that were open when the environment fell asleep lead nowhere now.
-        self.with.reader.store().wake();
         let look = time.min(STALE_LOOK);
-        if look >= LOOK_MIN && self.ask_within(look).await {
-            self.take_up(host, time.saturating_sub(look).min(LOOK))
-                .await;
+        if look < LOOK_MIN {
+            return;
+        }
+        self.pace.hurrying();
+        self.with.reader.store().wake();
+        match tokio::time::timeout(look, self.ask()).await {
+            Ok(Ok(Found::New)) => {
+                self.looked();
+                let time = (time / EVENT_SHARE).min(LOOK);
+                self.take_up(host, time).await;
+            }
+            Ok(Ok(Found::Nothing)) => self.looked(),
+            Ok(Err(failure)) => {
+                self.pace.hurry_failed();
+                self.say(&failure, 0);
+            }
+            // Too little time is no news of the store; the look after the event has more.
+            Err(_) => self.pace.hurry_failed(),
         }
     }
 
@@ -205,8 +238,14 @@ impl Follower {
     /// goes on at the next look.
     pub async fn look(&mut self, host: &Host, time: Duration) {
         let time = time.min(LOOK);
+        if time < LOOK_MIN {
+            return;
+        }
         let started = self.pace.now();
-        if time < LOOK_MIN || (self.pace.may_look() && !self.ask_within(time).await) {
+        // What is fetched already needs all the time for its first instance.
+        let is_fetched = |next: &Next| next.preparation.is_fetched();
+        let comes_first = self.next.as_ref().is_some_and(is_fetched) && self.pace.may_take();
+        if !comes_first && self.pace.may_look() && !self.ask_within(time).await {
             return;
         }
         let left = time.saturating_sub(self.pace.now().since(&started));
@@ -215,12 +254,13 @@ impl Follower {
 
     /// One conditional request for the channel; whether there was an answer to be believed.
     async fn ask_within(&mut self, time: Duration) -> bool {
+        if self.pace.is_out_of_touch() {
+            self.with.reader.store().wake();
+        }
         self.pace.looking();
-        let asked = tokio::time::timeout(time, self.ask()).await;
-        let failure = match asked {
-            Ok(Ok(())) => {
-                self.pace.looked();
-                self.said.retain(|(_, number)| *number != 0);
+        let failure = match tokio::time::timeout(time, self.ask()).await {
+            Ok(Ok(_)) => {
+                self.looked();
                 return true;
             }
             Ok(Err(failure)) => failure,
@@ -231,16 +271,21 @@ impl Follower {
         false
     }
 
-    async fn ask(&mut self) -> Result<(), Failure> {
+    fn looked(&mut self) {
+        self.pace.looked();
+        self.said.retain(|(_, number)| *number != 0);
+    }
+
+    async fn ask(&mut self) -> Result<Found, Failure> {
         let name = self.with.channel.clone();
         match self.with.reader.channel(&name, self.tag.clone()).await? {
             Some(signed) => self.believe(signed),
-            None => Ok(()),
+            None => Ok(Found::Nothing),
         }
     }
 
     /// Whether a state may serve here; if it is new, it is what comes next.
-    fn believe(&mut self, signed: SignedChannel) -> Result<(), Failure> {
+    fn believe(&mut self, signed: SignedChannel) -> Result<Found, Failure> {
         let (channel, text) = (&signed.channel, &signed.envelope.payload);
         if channel.sequence < self.seen {
             return Err(self.back(self.seen, channel.sequence).into());
@@ -255,10 +300,7 @@ impl Follower {
         }
         self.seen = channel.sequence;
         self.seen_text = Some(text.clone());
-        if let Some(cache) = self.with.reader.cache() {
-            // Without it, the next process of this environment has to believe whatever the store says.
-            let _ = cache.keep(&self.seen_key(), signed.envelope.to_text().as_bytes());
-        }
+        self.keep(&self.seen_key(), &signed);
         let preparation = match self.preparation(channel) {
             Ok(preparation) => preparation,
             Err(error) => {
@@ -275,8 +317,31 @@ impl Follower {
                 signed,
                 preparation,
             });
+            return Ok(Found::New);
         }
-        Ok(())
+        Ok(Found::Nothing)
+    }
+
+    /// Keeps a state in the cache for the next process of this environment, unless another has kept a later one.
+    fn keep(&self, key: &str, signed: &SignedChannel) {
+        let Some(cache) = self.with.reader.cache() else {
+            return;
+        };
+        let kept = self.kept(key).map(|kept| kept.channel.sequence);
+        if kept.is_none_or(|kept| kept <= signed.channel.sequence) {
+            // A full disk costs the next start an answer of the store, and this event nothing.
+            let _ = cache.keep(key, signed.envelope.to_text().as_bytes());
+        }
+    }
+
+    /// A state in the cache, if it is to be believed.
+    fn kept(&self, key: &str) -> Option<SignedChannel> {
+        let reader = &self.with.reader;
+        let text = reader.cache()?.read(key, KEPT_BYTES_MAX)?;
+        let tag = Tag(String::new());
+        reader
+            .check_channel(key, &self.with.channel, &text, tag)
+            .ok()
     }
 
     /// The way from a state to a guest, if the state is one that anything can be made of.
@@ -310,14 +375,16 @@ impl Follower {
         if time < LOOK_MIN || !self.pace.may_take() {
             return;
         }
-        let (number, before) = (next.signed.channel.sequence, next.preparation.progress());
-        let failure = match tokio::time::timeout(time, self.swap(host)).await {
+        let number = next.signed.channel.sequence;
+        let before = next.preparation.progress();
+        let failure = match tokio::time::timeout(time, self.swap(host, time)).await {
             Ok(Ok(())) => return,
             Ok(Err(failure)) => failure,
             Err(_) => {
                 let now = self.next.as_ref().map(|next| next.preparation.progress());
-                // Slow is not stuck: what has come stays, and the next look goes on from there.
-                if now.is_some_and(|now| now > before) {
+                // Slow is not stuck: what has come stays, and the next look goes on from there. But a trickle would
+                // cost each event of a day a second.
+                if now.is_some_and(|now| now >= before.saturating_add(PROGRESS_MIN)) {
                     return;
                 }
                 self.too_slow(time)
@@ -325,40 +392,47 @@ impl Follower {
         };
         self.pace.taking();
         self.pace.take_failed();
+        if failure.code != Code::StoreUnreachable
+            && let Some(next) = &mut self.next
+        {
+            next.preparation.forget(&self.with.reader);
+        }
         self.say(&failure, number);
     }
 
     /// Fetches, loads and tries what is new, then lets it serve. Until the last step nothing has changed.
-    async fn swap(&mut self, host: &Host) -> Result<(), Failure> {
+    async fn swap(&mut self, host: &Host, time: Duration) -> Result<(), Failure> {
         let Some(next) = &mut self.next else {
             return Ok(());
         };
+        let started = self.pace.now();
         let serving = host.guest().artifact_bytes();
         let (reader, conditions) = (&self.with.reader, &self.with.conditions);
         next.preparation.fetch(reader, conditions, serving).await?;
         let guest = Arc::new(next.preparation.load(host.engines(), conditions)?);
-        host.smoke(Arc::clone(&guest)).await.map_err(smoke_failed)?;
+        let left = time.saturating_sub(self.pace.now().since(&started));
+        // Its own end comes before that of the look, so that it is the instance that was too slow, not the store.
+        let smoke = host.smoke(Arc::clone(&guest), left.mul_f64(0.9).min(SMOKE_TIME));
+        smoke.await.map_err(smoke_failed)?;
         host.swap(guest);
         if let Some(next) = self.next.take() {
-            self.served(&next);
+            let remember = self.served(next);
+            // Waits for the disk, where it holds up no event.
+            drop(tokio::task::spawn_blocking(remember));
         }
         self.counts.swaps += 1;
         Ok(())
     }
 
-    /// Remembers what serves now, so that the next process of this environment can start from it.
-    fn served(&mut self, next: &Next) {
+    /// Remembers what serves now, so that the next process of this environment can start from it. Returns what is left
+    /// to do: to write down native code.
+    fn served(&mut self, next: Next) -> impl FnOnce() + Send + 'static {
         let channel = &next.signed.channel;
         self.serving = channel.sequence;
         self.pace.takes_afresh();
         self.said.clear();
-        next.preparation.remember(&self.with.reader);
-        let reader = &self.with.reader;
-        if let Some(cache) = reader.cache() {
-            let key = reader.place().channel(&self.with.channel);
-            // A full disk costs the next start the store's answer, and this event nothing.
-            let _ = cache.keep(&key, next.signed.envelope.to_text().as_bytes());
-        }
+        let key = self.with.reader.place().channel(&self.with.channel);
+        self.keep(&key, &next.signed);
         let release = channel.serves.as_ref().map(|serves| serves.release.short());
         let message = format!(
             "serving {} {}: release {}",
@@ -367,6 +441,7 @@ impl Follower {
             release.unwrap_or_default()
         );
         self.with.conditions.log.host(Level::Info, &message);
+        next.preparation.remember(self.with.reader.clone())
     }
 
     fn back(&self, seen: u64, got: u64) -> FollowError {
@@ -416,9 +491,10 @@ impl Follower {
             0 => String::new(),
             serving => format!("; {serving} serves on"),
         };
+        let words: String = failure.message.chars().take(WORDS_MAX).collect();
         self.with.conditions.log.write(&Line {
             level: meaning.level,
-            message: &format!("{what} is not taken up: {}{serving}", failure.message),
+            message: &format!("{what} is not taken up: {words}{serving}"),
             source: Source::Host,
             scope: None,
             fields: &fields,

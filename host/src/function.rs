@@ -7,7 +7,7 @@ use crate::engine::artifact::Artifact;
 use crate::engine::{Artifacts, Engines, Origin};
 use crate::error::{Failure, Level};
 use crate::event::Identity;
-use crate::guest::{Guest, Limits, Parts, Shape};
+use crate::guest::{Guest, Limits, Parts, SMOKE_TIME, Shape};
 use crate::host::Host;
 use crate::prepare::{Conditions, Preparation};
 use crate::quantity::Bytes;
@@ -139,7 +139,8 @@ pub async fn try_out(
     let engines = Engines::start(1)?;
     let shape = Shape::of(&engines, &artifact)?;
     let guest = Guest::load(&engines, &artifact, parts)?;
-    guest.smoke(log.clone(), engines.ticker().running()).await?;
+    let running = engines.ticker().running();
+    guest.smoke(log.clone(), running, SMOKE_TIME).await?;
     Ok(shape)
 }
 

@@ -39,7 +39,7 @@ const HANDLES_MAX: usize = 10_000;
 const RANDOM_BYTES_MAX: u64 = 1 << 20;
 
 /// The longest that making an instance may take before a guest replaces another.
-const SMOKE_TIME: Duration = Duration::from_secs(1);
+pub const SMOKE_TIME: Duration = Duration::from_secs(1);
 
 /// What a guest may use up.
 #[derive(Debug, Clone, Copy)]
@@ -188,8 +188,14 @@ impl Guest {
     ///
     /// # Errors
     /// The failure that an event would have met before its handler was called.
-    pub(crate) async fn smoke(&self, log: Log, running: Running) -> Result<(), Failure> {
-        let deadline = Instant::now() + self.limits.time.min(SMOKE_TIME);
+    pub(crate) async fn smoke(
+        &self,
+        log: Log,
+        running: Running,
+        time: Duration,
+    ) -> Result<(), Failure> {
+        let allowed = self.limits.time.min(time);
+        let deadline = Instant::now() + allowed;
         let event_log = EventLog::new(log, Scope::of(&self.identity, "smoke-test"));
         let facts = self.facts(Invocation::default(), deadline);
         let mut store = self.store(facts, event_log.clone());
@@ -197,7 +203,6 @@ impl Guest {
         let made = tokio::time::timeout_at(deadline.into(), made).await;
         drop(running);
         event_log.finish();
-        let allowed = self.limits.time.min(SMOKE_TIME);
         match made {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(failure::no_instance(&error, store.data(), allowed)),

@@ -73,14 +73,14 @@ impl Host {
         self.slot.store(guest);
     }
 
-    /// Tries whether an instance of a guest can be made, beside the events in flight and in a place of its own.
+    /// Tries whether an instance of a guest can be made within `time`, beside the events in flight and in a place of its own.
     ///
     /// # Errors
     /// Why not.
-    pub async fn smoke(&self, guest: Arc<Guest>) -> Result<(), Failure> {
+    pub async fn smoke(&self, guest: Arc<Guest>, time: Duration) -> Result<(), Failure> {
         let log = self.log.clone();
         let running = self.engines.ticker().running();
-        let task = async move { guest.smoke(log, running).await };
+        let task = async move { guest.smoke(log, running, time).await };
         self.workers.run(task).await.unwrap_or_else(Err)
     }
 
@@ -166,8 +166,18 @@ impl Workers {
         let Some(runtime) = &self.0 else {
             return Err(Failure::new(Code::HostPanic, "the host is shutting down"));
         };
-        let finished = runtime.spawn(task).await;
+        let mut task = AbortOnDrop(runtime.spawn(task));
+        let finished = (&mut task.0).await;
         finished.map_err(|error| Failure::new(Code::HostPanic, panic_message(error)))
+    }
+}
+
+/// A task that nobody waits for any more has nothing left to do.
+struct AbortOnDrop<R>(tokio::task::JoinHandle<R>);
+
+impl<R> Drop for AbortOnDrop<R> {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

@@ -189,12 +189,14 @@ impl Policy {
             }
         }
         let defaults = Refresh::default();
+        let interval = raw.store.refresh.map_or(defaults.interval, |time| time.0);
         let refresh = Refresh {
-            interval: raw.store.refresh.map_or(defaults.interval, |time| time.0),
+            interval,
+            // Else every look of a host that looks seldom would hold up an event.
             max_stale: raw
                 .store
                 .max_stale
-                .map_or(defaults.max_stale, |time| time.0),
+                .map_or_else(|| defaults.max_stale.max(interval), |time| time.0),
         };
         Ok(Self {
             store,

@@ -147,9 +147,10 @@ impl Preparation {
     /// How much of the native code has come; what tells a slow download from one that stands still.
     pub fn progress(&self) -> u64 {
         match (&self.artifact, &self.download, &self.documents) {
-            (Some((artifact, _)), _, _) => artifact.bytes() + 2,
-            (None, Some(download), _) => download.bytes() + 1,
-            (None, None, Some(_)) => 1,
+            // Each step that is done counts as much as any download could bring.
+            (Some(_), _, _) => 2 << 40,
+            (None, Some(download), _) => (1 << 40) + download.bytes(),
+            (None, None, Some(_)) => 1 << 40,
             (None, None, None) => 0,
         }
     }
@@ -176,10 +177,23 @@ impl Preparation {
             }
             self.documents = Some(documents);
         }
-        if self.artifact.is_some() {
-            return Ok(());
+        let fetched = self.fetch_artifact(reader, conditions, serving_bytes).await;
+        if let Err(failure) = &fetched
+            && failure.code != Code::StoreUnreachable
+        {
+            // What was said of native code that is not there, or not what was said, may be said anew.
+            self.forget(reader);
         }
-        let Some(documents) = &self.documents else {
+        fetched
+    }
+
+    async fn fetch_artifact(
+        &mut self,
+        reader: &Reader,
+        conditions: &Conditions,
+        serving_bytes: u64,
+    ) -> Result<(), Failure> {
+        let (None, Some(documents)) = (&self.artifact, &self.documents) else {
             return Ok(());
         };
         self.artifact = Some(match &conditions.native {
@@ -191,16 +205,26 @@ impl Preparation {
                 if let Some(memory) = &conditions.memory {
                     check_memory(memory, serving_bytes, statement.size)?;
                 }
-                match reader.cached_artifact(&statement)? {
-                    Some(artifact) => (artifact, Origin::Cache),
-                    None => {
-                        let artifact = download(reader, &mut self.download, &statement).await?;
-                        (artifact, Origin::Store)
-                    }
-                }
+                download(reader, &mut self.download, &statement).await?
             }
         });
         Ok(())
+    }
+
+    /// Begins again from the channel's word at the next try. Also what frees the memory of native code that came to
+    /// nothing.
+    pub fn forget(&mut self, reader: &Reader) {
+        if let Some(documents) = self.documents.take() {
+            let engine = EngineKey::new(Baseline::of_this_machine());
+            reader.forget_statement(documents.side.release.component.digest, &engine);
+        }
+        self.download = None;
+        self.artifact = None;
+    }
+
+    /// Whether there is nothing more to fetch.
+    pub fn is_fetched(&self) -> bool {
+        self.artifact.is_some()
     }
 
     /// Loads and links what has been fetched.
@@ -234,12 +258,13 @@ impl Preparation {
         Ok(Guest::load(engines, artifact, parts)?)
     }
 
-    /// Keeps downloaded native code for the next start.
-    pub fn remember(&self, reader: &Reader) {
-        let documents = self.documents.as_ref();
-        let statement = documents.and_then(|documents| documents.statement.as_ref());
-        if let (Some(statement), Some((artifact, Origin::Store))) = (statement, &self.artifact) {
-            reader.remember_artifact(statement, artifact);
+    /// What keeps downloaded native code for the next start; may wait for the disk.
+    pub fn remember(self, reader: Reader) -> impl FnOnce() + Send + 'static {
+        move || {
+            let statement = self.documents.and_then(|documents| documents.statement);
+            if let (Some(statement), Some((artifact, Origin::Store))) = (statement, self.artifact) {
+                reader.remember_artifact(&statement, &artifact);
+            }
         }
     }
 }
@@ -310,20 +335,33 @@ fn stored(reader: &Reader, documents: &Documents) -> Result<Statement, PrepareEr
         })
 }
 
+/// Native code from the cache, else from the store.
 async fn download(
     reader: &Reader,
     kept: &mut Option<Download>,
     statement: &Statement,
-) -> Result<Artifact, Failure> {
-    let download = match kept {
-        Some(download) => download,
-        None => kept.insert(reader.begin(statement)?),
-    };
-    reader.download(download).await?;
-    // Whatever it turns out to be, the next try begins afresh.
-    match kept.take() {
-        Some(download) => Ok(download.finish()?),
-        None => Err(Failure::new(Code::HostSetup, "the download vanished")),
+) -> Result<(Artifact, Origin), Failure> {
+    loop {
+        let cached = reader.cached_artifact(statement);
+        let is_cached = cached.is_some();
+        let download = match kept {
+            Some(download) => download,
+            None => kept.insert(reader.begin(statement)?),
+        };
+        match cached {
+            Some(file) => reader.copy(download, file).await?,
+            None => reader.download(download).await?,
+        }
+        let Some(download) = kept.take() else {
+            return Err(Failure::new(Code::HostSetup, "the download vanished"));
+        };
+        match download.finish() {
+            Ok(artifact) if is_cached => return Ok((artifact, Origin::Cache)),
+            Ok(artifact) => return Ok((artifact, Origin::Store)),
+            // Whatever damaged the cache, the store may have it whole.
+            Err(_) if is_cached => reader.forget_artifact(statement),
+            Err(error) => return Err(error.into()),
+        }
     }
 }
 

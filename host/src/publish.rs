@@ -19,7 +19,7 @@ use bytes::Bytes;
 use std::sync::Arc;
 
 pub use artifact::{Precompiled, TARGETS};
-pub use channel::{Move, Moved, Proposal, Terms};
+pub use channel::{Move, Moved, Proposal, Terms, Until};
 pub use copy::Copied;
 pub use key::{Keyring, SecretKey};
 pub use release::Sealed;

@@ -16,12 +16,14 @@ use crate::trust::{Role, Trust, TrustError};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::{join_all, try_join, try_join3};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::sync::Arc;
 
 /// The most bytes of each kind of document: fifty moves; a base configuration far beyond any; a few signatures.
 const CHANNEL_BYTES_MAX: u64 = 1 << 20;
-const DOCUMENT_BYTES_MAX: u64 = 8 << 20;
-const STATEMENT_BYTES_MAX: u64 = 64 << 10;
+pub(crate) const DOCUMENT_BYTES_MAX: u64 = 8 << 20;
+pub(crate) const STATEMENT_BYTES_MAX: u64 = 64 << 10;
 pub(crate) const SIGNATURE_BYTES_MAX: u64 = 4 << 10;
 
 /// A verified reader of one function's objects.
@@ -470,26 +472,43 @@ impl Reader {
         Ok((envelope, tag))
     }
 
-    /// Native code from the cache, if it is there and is what the statement says.
+    /// Native code in the cache, if there is a file of its name and size; what is in it is seen when it is copied.
+    pub fn cached_artifact(&self, statement: &Statement) -> Option<File> {
+        let key = self.place.artifact(statement.artifact);
+        let file = self.cache.as_ref()?.file(&key)?;
+        let size = file.metadata().ok()?.len();
+        (size == statement.size).then_some(file)
+    }
+
+    /// Goes on with a download from a file, in pieces between which others have their turn. If the future is dropped,
+    /// what has been copied stays.
     ///
     /// # Errors
-    /// [`ReadError::Artifact`] when there is no memory for it.
-    pub fn cached_artifact(&self, statement: &Statement) -> Result<Option<Artifact>, ReadError> {
-        let Some(cache) = &self.cache else {
-            return Ok(None);
-        };
-        let key = self.place.artifact(statement.artifact);
-        let Some(file) = cache.file(&key) else {
-            return Ok(None);
-        };
-        match Artifact::copy_of(file, &cache.path(&key), statement) {
-            Ok(artifact) => Ok(Some(artifact)),
-            Err(ArtifactError::Refused { .. }) => {
-                cache.forget(&key);
-                Ok(None)
-            }
-            Err(error) => Err(error.into()),
+    /// [`ReadError::Artifact`].
+    pub async fn copy(&self, download: &mut Download, mut file: File) -> Result<(), ReadError> {
+        const PIECE: usize = 256 << 10;
+        let mut piece = vec![0; PIECE];
+        let read = file
+            .seek(SeekFrom::Start(download.bytes()))
+            .and_then(|_| file.read(&mut piece));
+        let mut read = read;
+        while let Ok(count @ 1..) = read {
+            download.write(&piece[..count])?;
+            tokio::task::yield_now().await;
+            read = file.read(&mut piece);
         }
+        // A file that can't be read to its end has too few bytes, which `finish` will see.
+        Ok(())
+    }
+
+    /// Lets the cache forget native code.
+    pub fn forget_artifact(&self, statement: &Statement) {
+        self.forget(&self.place.artifact(statement.artifact));
+    }
+
+    /// Lets the cache forget what was said of a component's native code.
+    pub fn forget_statement(&self, component: Digest, engine: &EngineKey) {
+        self.forget(&self.place.statement(component, engine));
     }
 
     /// Begins a download of native code; [`Reader::download`] goes on with it.

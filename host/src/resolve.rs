@@ -5,6 +5,7 @@ use crate::component::Digest;
 use crate::error::{Code, Fault};
 use crate::reader::{ReadError, Reader, SignedChannel};
 use crate::release::Serves;
+use crate::store::StoreError;
 
 /// What an address stands for.
 #[derive(Debug, Clone)]
@@ -105,7 +106,10 @@ pub async fn resolve(reader: &Reader, address: &Address) -> Result<Resolved, Res
         Which::Channel(name) => (name, None),
         Which::State(name, sequence) => (name, Some(*sequence)),
     };
-    let found = channel(reader, name).await?;
+    let found = match reader.channel(name, None).await {
+        Err(ReadError::Store(StoreError::Missing { .. })) => None,
+        other => other?,
+    };
     let channel = found.ok_or_else(|| missing(""))?.channel;
     let sequence = sequence.unwrap_or(channel.sequence);
     let state = channel.state(sequence).ok_or_else(|| {

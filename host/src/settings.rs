@@ -258,10 +258,11 @@ fn concurrency(variables: Variables<'_>) -> Result<u32, SettingError> {
 }
 
 fn text(variables: Variables<'_>, name: &'static str) -> Result<Option<String>, SettingError> {
+    // Not shown: it may be a secret.
     let refused = |got: OsString| SettingError::Invalid {
         name,
         expected: "UTF-8",
-        got: got.to_string_lossy().into(),
+        got: format!("{} bytes of something else", got.len()),
     };
     variables(name)
         .filter(|value| !value.is_empty())

@@ -8,6 +8,7 @@ use crate::address::Address;
 use crate::config;
 use crate::error::Failure;
 use crate::publish::Move;
+use crate::release::StoreConfig;
 use crate::settings::Variables;
 use std::path::PathBuf;
 
@@ -67,9 +68,9 @@ impl Config {
         let layers = layers.collect::<Result<Vec<_>, _>>()?;
         let shelf = push.store.open(None, variables).await?;
         let mut publisher = push.signing.publisher(&shelf, &push.to.function)?;
-        let digest = publisher.upload_config(layers).await?;
+        let config = StoreConfig::new(push.to.function.clone(), layers);
         push.terms
-            .make(printer, &mut publisher, &name, &Move::Config(digest))
+            .make(printer, &mut publisher, &name, &Move::Config(config))
             .await
     }
 }

@@ -257,8 +257,19 @@ impl Resign {
                 "releases": signed.releases,
                 "artifacts": signed.statements,
                 "channels": signed.channels,
+                "skipped": signed.skipped,
             })
         });
-        Ok(())
+        for skipped in &signed.skipped {
+            done(printer, "Skipped", &crate::telemetry::printable(skipped));
+        }
+        match signed.skipped.len() {
+            0 => Ok(()),
+            count => Err(Failure::new(
+                Code::SignatureInvalid,
+                format!("{count} objects of {function} were left as they are"),
+            )
+            .with_hint("look at each; `--first` signs what was never signed, `promote` writes a channel anew")),
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::promote::channel_of;
 use super::shelf::{StoreArguments, address_or_project, print};
-use crate::address::{Address, FunctionName, Which};
+use crate::address::{Address, ChannelName, FunctionName, Which};
 use crate::engine::key::EngineKey;
 use crate::error::{Code, Failure};
 use crate::publish::{TARGETS, inventory};
@@ -31,8 +31,8 @@ pub(super) struct List {
 /// Show where the channels of a function stand, and whether hosts of this version can load what they name.
 #[derive(Debug, clap::Args)]
 pub(super) struct Status {
-    /// The function, or one of its channels [default: the project's]
-    address: Option<Address>,
+    /// The function, or one of its channels in full [default: the project's]
+    address: Option<String>,
     #[command(flatten)]
     store: StoreArguments,
     /// Print JSON.
@@ -108,7 +108,7 @@ impl List {
             let lines = releases.iter().map(|listed| {
                 let what = match &listed.release {
                     Ok(release) => Bytes(release.component.size).to_string(),
-                    Err(problem) => format!("✗ {problem}"),
+                    Err(problem) => format!("✗ {}", printable(&problem.to_string())),
                 };
                 format!(
                     "{function}@{}  {}  {what:>9}  {}  {}",
@@ -143,19 +143,28 @@ fn targets(engines: &[EngineKey]) -> String {
 }
 
 impl Status {
+    /// The channel that was typed; a function's name stands for all of its channels.
+    fn only(&self) -> Option<ChannelName> {
+        let typed = self.address.as_ref().filter(|typed| typed.contains('@'))?;
+        match typed.parse::<Address>().ok()?.which {
+            Which::Channel(name) => Some(name),
+            Which::State(..) | Which::Release(_) => None,
+        }
+    }
+
     pub(super) async fn execute(&self, variables: Variables<'_>) -> Result<(), Failure> {
         let address = match &self.address {
-            Some(address) => address.clone(),
+            Some(address) => address.parse()?,
             None => address_or_project(None)?,
         };
         let shelf = self.store.open(None, variables).await?;
         let reader = shelf.reader(&address.function)?;
-        let channels = inventory::channels(&reader).await?;
+        let mut channels = inventory::channels(&reader).await?;
+        if let Some(only) = self.only() {
+            channels.retain(|name, _| *name == only);
+        }
         if channels.is_empty() {
-            let message = format!(
-                "there is no channel of {} in {}",
-                address.function, shelf.location
-            );
+            let message = format!("there is no channel {address} in {}", shelf.location);
             return Err(Failure::new(Code::ChannelMissing, message));
         }
         let (mut documents, mut lines, mut first) = (Vec::new(), Vec::new(), None);
@@ -168,7 +177,12 @@ impl Status {
                 }
                 Err(problem) => {
                     let failure = Failure::from(problem);
-                    lines.push(format!("{}@{name}  ✗ {failure}", address.function));
+                    let shown = failure.to_string();
+                    lines.push(format!(
+                        "{}@{name}  ✗ {}",
+                        address.function,
+                        printable(&shown)
+                    ));
                     documents.push(json!({"channel": name, "problem": failure.to_string()}));
                     first = first.or(Some(failure));
                 }
@@ -211,7 +225,7 @@ async fn stands(reader: &Reader, channel: &Channel) -> (Value, String) {
         channel.sequence,
         release(channel.serves.as_ref())
     );
-    if channel.serves.is_some() {
+    if channel.serves.is_some() && reader.trust().is_signed() {
         line.push_str(&format!("  {}", targets(&engines)));
     }
     if let Some(last) = last {

@@ -103,24 +103,40 @@ impl Precompile {
         self.one(printer, &publisher, serves.release).await
     }
 
+    /// What is served now first. What fails is told, and keeps nothing else from its native code.
     async fn everything(&self, printer: &Printer, variables: Variables<'_>) -> Result<(), Failure> {
         let shelf = self.store.open(None, variables).await?;
+        let mut failures = Vec::new();
         for function in inventory::functions(&*shelf.store).await? {
             let publisher = self.publisher(&function, variables).await?;
-            let mut releases = BTreeSet::new();
-            for signed in inventory::channels(&publisher.reader).await?.into_values() {
-                let states = signed?.channel.moves;
-                releases.extend(
-                    states
-                        .into_iter()
-                        .filter_map(|state| Some(state.serves?.release)),
-                );
+            let (mut now, mut earlier) = (BTreeSet::new(), BTreeSet::new());
+            for (name, signed) in inventory::channels(&publisher.reader).await? {
+                match signed {
+                    Ok(signed) => {
+                        let channel = signed.channel;
+                        now.extend(channel.serves.map(|serves| serves.release));
+                        let states = channel.moves.into_iter();
+                        earlier.extend(states.filter_map(|state| Some(state.serves?.release)));
+                    }
+                    Err(error) => failures.push(format!("{function}@{name}: {error}")),
+                }
             }
-            for release in releases {
-                self.one(printer, &publisher, release).await?;
+            for release in now.iter().chain(earlier.difference(&now)) {
+                if let Err(failure) = self.one(printer, &publisher, *release).await {
+                    failures.push(format!("{function}@{}: {failure}", release.short()));
+                }
             }
         }
-        Ok(())
+        match failures.as_slice() {
+            [] => Ok(()),
+            failures => Err(Failure::new(
+                Code::CompileFailed,
+                format!("{} failed: {}", failures.len(), failures.join("; ")),
+            )
+            .with_hint(
+                "everything else has its native code; repeat the command when these are repaired",
+            )),
+        }
     }
 
     async fn publisher(

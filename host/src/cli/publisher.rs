@@ -4,7 +4,7 @@ use super::printer::Printer;
 use super::shelf::{Shelf, done};
 use crate::address::{ChannelName, FunctionName};
 use crate::error::{Code, Failure};
-use crate::publish::{Keyring, Move, Moved, Proposal, Publisher, Terms};
+use crate::publish::{Keyring, Move, Moved, Proposal, Publisher, Terms, Until};
 use crate::release::Author;
 use crate::telemetry::printable;
 use jiff::{SignedDuration, SpanRelativeTo, Timestamp};
@@ -34,7 +34,7 @@ pub(super) struct MoveArguments {
     #[arg(long, value_name = "SEQ")]
     if_current: Option<u64>,
     /// Hosts that start believe this state for so long from now, such as `90d`; those that run go on.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME|never")]
     not_after: Option<Lifetime>,
     /// Go on from this sequence number, where the channel's object was deleted by hand.
     #[arg(long, value_name = "SEQ")]
@@ -44,28 +44,33 @@ pub(super) struct MoveArguments {
     allow_grants: bool,
     /// Only show what would change.
     #[arg(long)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
 }
 
-/// How long a state is to be believed, written `90d` or `12h`.
+/// How long a state is to be believed, written `90d`, `12h` or `never` for no end.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Lifetime(SignedDuration);
+pub(super) struct Lifetime(Option<SignedDuration>);
 
 impl FromStr for Lifetime {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
+        if text == "never" {
+            return Ok(Self(None));
+        }
         let span = text.parse::<jiff::Span>().ok();
         span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok())
             .filter(|time| time.is_positive())
-            .map(Self)
-            .ok_or_else(|| format!("expected a time such as `90d` or `12h`, got `{text}`"))
+            .map(|time| Self(Some(time)))
+            .ok_or_else(|| {
+                format!("expected a time such as `90d` or `12h`, or `never`, got `{text}`")
+            })
     }
 }
 
 impl Lifetime {
-    /// The moment when it is over, if it begins now.
+    /// The moment when it is over, if it begins now and ever ends.
     pub(super) fn from_now(self) -> Option<Timestamp> {
-        Timestamp::now().checked_add(self.0).ok()
+        Timestamp::now().checked_add(self.0?).ok()
     }
 }
 
@@ -110,7 +115,10 @@ impl MoveArguments {
         Terms {
             if_current: self.if_current,
             after: self.after,
-            not_after: self.not_after.and_then(Lifetime::from_now),
+            until: match self.not_after {
+                None => Until::AsBefore,
+                Some(lifetime) => lifetime.from_now().map_or(Until::Always, Until::Moment),
+            },
         }
     }
 

@@ -99,6 +99,10 @@ impl Deploy {
         let target = self.release.build(printer, &self.folder, variables)?;
         let artifacts = self.release.artifacts.artifacts(variables)?;
         test::run(printer, &target, artifacts, test::Expected::Compare).await?;
+        if self.terms.dry_run {
+            done(printer, "Nothing", "is released: --dry-run");
+            return Ok(());
+        }
         let (sealed, mut publisher) = self.release.publish(printer, &target, variables).await?;
         let wanted = Move::Release(Serves {
             release: sealed.id,
@@ -273,6 +277,13 @@ async fn seal(
 fn with_keys(printer: &Printer, mut shelf: Shelf) -> Result<Shelf, Failure> {
     if shelf.policy.trust.is_signed() || matches!(shelf.location, Location::Folder(_)) {
         return Ok(shelf);
+    }
+    if shelf.publishing.key.is_some() {
+        let message = format!(
+            "CRUNCHBOX_KEY holds a key, but there is no policy that trusts it at `{}`",
+            shelf.policy_path.display()
+        );
+        return Err(Failure::new(Code::PolicyInvalid, message));
     }
     let made = keys::make(
         "first",

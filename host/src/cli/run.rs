@@ -115,7 +115,7 @@ impl Run {
         variables: Variables<'_>,
     ) -> Result<(Ready, Vec<String>), Failure> {
         let shelf = self.store.open(None, variables).await?;
-        let reader = shelf.caching_reader(&address.function, variables)?;
+        let reader = shelf.caching_reader(&address.function, &self.artifacts.folder(variables)?)?;
         let resolved = resolve_address(&reader, address).await?;
         printer.text(|| {
             let number = resolved.sequence.map(|sequence| format!(" {sequence}"));

@@ -8,7 +8,7 @@ use crate::manifest::Manifest;
 use crate::policy::{self, Policy};
 use crate::quantity::Bytes;
 use crate::reader::Reader;
-use crate::settings::{self, Publishing, Variables};
+use crate::settings::{Publishing, Variables};
 use crate::store::{self, Location, Store};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -120,10 +120,9 @@ impl Shelf {
     pub(super) fn caching_reader(
         &self,
         function: &FunctionName,
-        variables: Variables<'_>,
+        cache: &Path,
     ) -> Result<Reader, Failure> {
-        let folder = settings::cache_folder(variables)?;
-        let cache = Cache::open(&folder, self.store.location(), CACHE_BYTES)?;
+        let cache = Cache::open(cache, self.store.location(), CACHE_BYTES)?;
         Ok(self.reader(function)?.with_cache(Some(cache)))
     }
 }

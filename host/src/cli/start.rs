@@ -35,13 +35,17 @@ pub(super) struct CompileArguments {
 }
 
 impl ArtifactArguments {
+    /// The private folder for what is compiled and fetched.
+    pub(super) fn folder(&self, variables: Variables<'_>) -> Result<PathBuf, Failure> {
+        match &self.cache {
+            Some(folder) => Ok(folder.clone()),
+            None => Ok(settings::cache_folder(variables)?),
+        }
+    }
+
     /// Opens the cache and, where there is one, readies the compiler.
     pub(super) fn artifacts(&self, variables: Variables<'_>) -> Result<Artifacts, Failure> {
-        let folder = match &self.cache {
-            Some(folder) => folder.clone(),
-            None => settings::cache_folder(variables)?,
-        };
-        let cache = TrustedFolder::private(&folder)?;
+        let cache = TrustedFolder::private(&self.folder(variables)?)?;
         Ok(Artifacts {
             package: None,
             cache: Some(cache),

@@ -1,7 +1,8 @@
 //! What an artifact must have in common with the engine that loads it, in one string.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
+use std::str::FromStr;
 
 /// The full version of wasmtime. Its own header compares the major version only, so an artifact made before a security
 /// fix of the code generator would still load; the key keeps it out. A test compares this with `Cargo.lock`.
@@ -66,9 +67,36 @@ impl Baseline {
 }
 
 /// The key, such as `48.0.8-s1-x86_64-v3-epoch`: engine version, settings, processor, how guests are interrupted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct EngineKey(String);
+
+/// The longest key; ours have some thirty characters.
+const KEY_CHARS_MAX: usize = 100;
+
+impl FromStr for EngineKey {
+    type Err = String;
+    /// Takes the key of any version; it becomes part of file names, so it has to look like one.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        if text.is_empty()
+            || text.len() > KEY_CHARS_MAX
+            || text.starts_with('.')
+            || !text.chars().all(allowed)
+        {
+            return Err(format!("expected an engine key, got `{text}`"));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl<'de> Deserialize<'de> for EngineKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
+    }
+}
 
 impl EngineKey {
     /// The key of engines in this program for a processor.
@@ -89,6 +117,14 @@ impl fmt::Display for EngineKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_that_could_lead_out_of_a_folder_is_refused() {
+        assert!("48.0.8-s1-x86_64-v3-epoch".parse::<EngineKey>().is_ok());
+        for text in ["", "..", "a/b", ".hidden", "a\0", &"x".repeat(101)] {
+            assert!(text.parse::<EngineKey>().is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn the_key_names_the_wasmtime_that_is_locked() {

@@ -9,6 +9,10 @@ use std::time::Duration;
 /// The longest pause after failures, whatever their number.
 const PAUSE_MAX: Duration = Duration::from_secs(300);
 
+/// How long an idle connection is believed to lead somewhere: S3 closes them sooner or later, and a frozen environment
+/// does not notice.
+const CONNECTION_TIME: Duration = Duration::from_secs(30);
+
 /// When the last try was, and how many have failed in a row.
 #[derive(Debug)]
 struct Tries {
@@ -24,6 +28,8 @@ pub(super) struct Pace {
     /// Up to a tenth more or less, so that a fleet that started at once does not ask at once.
     jitter: f64,
     looks: Tries,
+    /// Looks before an event, which have little time; their failures say nothing to those that have more.
+    hurried: Tries,
     takes: Tries,
     good: Moment,
 }
@@ -40,6 +46,7 @@ impl Pace {
             refresh,
             jitter: jitter(),
             looks: never(),
+            hurried: never(),
             takes: never(),
         }
     }
@@ -58,9 +65,17 @@ impl Pace {
         self.wait(&self.looks, self.interval()).is_zero()
     }
 
-    /// Whether the last good look is too long ago, and the last bad one not too recent.
+    /// Whether the last good look is too long ago, and no bad one too recent.
     pub(super) fn must_look(&self) -> bool {
-        self.stale() >= self.refresh.max_stale && self.wait(&self.looks, Duration::ZERO).is_zero()
+        self.stale() >= self.refresh.max_stale
+            && self.wait(&self.looks, Duration::ZERO).is_zero()
+            && self.wait(&self.hurried, Duration::ZERO).is_zero()
+    }
+
+    /// Whether nobody has asked for so long that connections may lead nowhere.
+    pub(super) fn is_out_of_touch(&self) -> bool {
+        let last = self.looks.last.as_ref();
+        last.is_some_and(|last| self.now().since(last) >= CONNECTION_TIME)
     }
 
     /// Whether to try again to take up what is new.
@@ -82,13 +97,24 @@ impl Pace {
         self.looks.last = Some(self.now());
     }
 
+    pub(super) fn hurrying(&mut self) {
+        self.hurried.last = Some(self.now());
+    }
+
+    /// The store answered with something to be believed.
     pub(super) fn looked(&mut self) {
+        self.looks.last = Some(self.now());
         self.looks.failures = 0;
+        self.hurried.failures = 0;
         self.good = self.now();
     }
 
     pub(super) fn look_failed(&mut self) {
         self.looks.failures = self.looks.failures.saturating_add(1);
+    }
+
+    pub(super) fn hurry_failed(&mut self) {
+        self.hurried.failures = self.hurried.failures.saturating_add(1);
     }
 
     pub(super) fn taking(&mut self) {
@@ -206,6 +232,17 @@ mod tests {
         pace.looking();
         pace.looked();
         assert_eq!(pace.rest(false), Duration::from_secs(15));
+    }
+
+    #[test]
+    fn a_hurried_look_that_fails_puts_off_the_next_hurried_one_only() {
+        let (hand, mut pace) = pace();
+        pace.looking();
+        pace.looked();
+        hand.forward(60, 60);
+        pace.hurrying();
+        pace.hurry_failed();
+        assert!(!pace.must_look() && pace.may_look());
     }
 
     #[test]

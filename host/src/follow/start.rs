@@ -3,13 +3,14 @@
 use super::{Follower, Next, smoke_failed};
 use crate::engine::Engines;
 use crate::error::{Code, Failure, Level};
-use crate::guest::Guest;
-use crate::store::{Store, Tag};
+use crate::guest::{Guest, SMOKE_TIME};
+use crate::store::Store;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The most that is read of what an earlier process wrote.
-const SEEN_BYTES_MAX: u64 = 1 << 20;
+/// How long the store may take where there is something else to start from: an init that is repeated after a crash runs
+/// on the function's own time.
+const WITH_FALLBACK: Duration = Duration::from_millis(1500);
 
 impl Follower {
     /// The first guest: the store's if it is to be had within `time`, else the last good one.
@@ -18,6 +19,11 @@ impl Follower {
     /// Why there was nothing to be had from the store; what cache and bundle lacked is logged.
     pub async fn start(&mut self, engines: &Engines, time: Duration) -> Result<Guest, Failure> {
         self.recall();
+        let kept = self.kept(&self.with.reader.place().channel(&self.with.channel));
+        let time = match (kept, &self.with.bundle) {
+            (None, None) => time,
+            _ => time.min(WITH_FALLBACK),
+        };
         let first = match tokio::time::timeout(time, self.start_from_store(engines)).await {
             Ok(Ok(guest)) => return Ok(guest),
             Ok(Err(failure)) => failure,
@@ -48,14 +54,7 @@ impl Follower {
 
     /// What an earlier process of this environment has seen and proven.
     fn recall(&mut self) {
-        let reader = &self.with.reader;
-        let Some(cache) = reader.cache() else { return };
-        let key = self.seen_key();
-        let Some(text) = cache.read(&key, SEEN_BYTES_MAX) else {
-            return;
-        };
-        let tag = Tag(String::new());
-        if let Ok(signed) = reader.check_channel(&key, &self.with.channel, &text, tag)
+        if let Some(signed) = self.kept(&self.seen_key())
             && signed.channel.sequence > self.seen
         {
             self.seen = signed.channel.sequence;
@@ -76,10 +75,11 @@ impl Follower {
         let (reader, conditions) = (&self.with.reader, &self.with.conditions);
         next.preparation.fetch(reader, conditions, 0).await?;
         let guest = next.preparation.load(engines, conditions)?;
-        let smoke = guest.smoke(conditions.log.clone(), engines.ticker().running());
+        let (log, running) = (conditions.log.clone(), engines.ticker().running());
+        let smoke = guest.smoke(log, running, SMOKE_TIME);
         smoke.await.map_err(smoke_failed)?;
         if let Some(next) = self.next.take() {
-            self.served(&next);
+            self.served(next)();
         }
         Ok(guest)
     }
@@ -109,10 +109,14 @@ impl Follower {
         let conditions = &self.with.conditions;
         next.preparation.fetch(&reader, conditions, 0).await?;
         let guest = next.preparation.load(engines, conditions)?;
-        let smoke = guest.smoke(conditions.log.clone(), engines.ticker().running());
+        let (log, running) = (conditions.log.clone(), engines.ticker().running());
+        let smoke = guest.smoke(log, running, SMOKE_TIME);
         smoke.await.map_err(smoke_failed)?;
         self.serving = sequence;
-        self.seen = self.seen.max(sequence);
+        if sequence >= self.seen {
+            self.seen = sequence;
+            self.seen_text = Some(next.signed.envelope.payload);
+        }
         Ok(guest)
     }
 }

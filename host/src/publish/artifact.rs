@@ -6,6 +6,7 @@ use crate::engine::artifact::Statement;
 use crate::engine::compile::Compiler;
 use crate::engine::key::{Baseline, EngineKey};
 use crate::error::Failure;
+use crate::reader::STATEMENT_BYTES_MAX;
 use crate::release::{Envelope, SignedStatement};
 use crate::trust::Role;
 
@@ -46,7 +47,9 @@ impl Publisher {
         let tried = baseline == Baseline::of_this_machine();
         // One that is damaged or signed by nobody is as good as none; what is written then takes its place.
         let known = self.reader.statement(component.digest(), &engine).await;
-        if let Ok(Some(statement)) = known {
+        if let Ok(Some(statement)) = known
+            && self.is_there(&statement).await?
+        {
             return Ok(Precompiled {
                 target,
                 engine,
@@ -74,6 +77,13 @@ impl Publisher {
             written: Written::Now,
             tried,
         })
+    }
+
+    /// Whether the native code that a statement names is in the store, as far as its size tells.
+    async fn is_there(&self, statement: &Statement) -> Result<bool, Failure> {
+        let key = self.reader.place().artifact(statement.artifact);
+        let listed = self.store().list(&key).await?;
+        Ok(listed.iter().any(|entry| entry.size == statement.size))
     }
 
     /// Puts a statement where none is, or in the place of one that does not count.
@@ -105,7 +115,7 @@ impl Publisher {
         {
             return Ok(());
         }
-        let (_, tag) = crate::store::read(&**self.store(), &key, u64::MAX).await?;
+        let (_, tag) = crate::store::read(&**self.store(), &key, STATEMENT_BYTES_MAX).await?;
         self.store()
             .put(&key, bytes, Condition::Matches(tag))
             .await?;

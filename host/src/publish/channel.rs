@@ -2,9 +2,10 @@
 
 use super::Publisher;
 use crate::address::{Address, ChannelName};
+use crate::component::Digest;
 use crate::error::{Code, Failure};
 use crate::reader::{ReadError, SignedChannel};
-use crate::release::{Channel, Diff, Serves, Side};
+use crate::release::{Channel, Diff, Serves, Side, StoreConfig};
 use crate::resolve;
 use crate::store::{Condition, StoreError};
 use crate::trust::Role;
@@ -15,8 +16,8 @@ use jiff::Timestamp;
 pub enum Move {
     /// It is to stand for a release; its configuration stays.
     Release(Serves),
-    /// It is to have a configuration; its release stays.
-    Config(crate::component::Digest),
+    /// It is to have a configuration, which is put into the store with the move; its release stays.
+    Config(StoreConfig),
     /// An earlier state is to come back: the one before the present one, or one by its number.
     Back(Option<u64>),
     /// Its signatures and its time are to be renewed.
@@ -37,7 +38,7 @@ pub struct Proposal {
     /// The state after.
     pub to: Channel,
     condition: Condition,
-    terms: Terms,
+    config: Option<StoreConfig>,
 }
 
 /// A move that was made.
@@ -56,8 +57,20 @@ pub struct Terms {
     pub if_current: Option<u64>,
     /// The number to go on from, where a channel was deleted by hand.
     pub after: Option<u64>,
-    /// When hosts that start stop believing the new state.
-    pub not_after: Option<Timestamp>,
+    /// How long hosts that start believe the new state.
+    pub until: Until,
+}
+
+/// How long hosts that start believe a state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Until {
+    /// As long from now as the state before was to be believed from its own beginning.
+    #[default]
+    AsBefore,
+    /// Until a moment.
+    Moment(Timestamp),
+    /// For ever.
+    Always,
 }
 
 impl Publisher {
@@ -81,7 +94,7 @@ impl Publisher {
         };
         let (serves, restores) = target(&address, &base, wanted)?;
         let to_side = match &serves {
-            Some(serves) => Some(self.verified(serves).await?),
+            Some(serves) => Some(self.verified(serves, wanted).await?),
             None => None,
         };
         // What was there before need not be there any more to be left.
@@ -97,21 +110,38 @@ impl Publisher {
         let lasting = lifetime.and_then(|time| self.author.at.checked_add(time).ok());
         base.sequence = base.sequence.max(terms.after.unwrap_or_default());
         let mut to = base.moved(serves, restores, &self.author);
-        to.not_after = terms.not_after.or(lasting);
+        to.not_after = match terms.until {
+            Until::AsBefore => lasting,
+            Until::Moment(moment) => Some(moment),
+            Until::Always => None,
+        };
         Ok(Proposal {
             address,
             diff,
             from: now.cloned(),
             to,
             condition: condition(current.as_ref()),
-            terms,
+            config: match wanted {
+                Move::Config(config) => Some(config.clone()),
+                Move::Release(_) | Move::Back(_) | Move::Renew | Move::Delete => None,
+            },
         })
     }
 
-    /// All that a state names, read from the store and verified, the component included.
-    async fn verified(&self, serves: &Serves) -> Result<Side, Failure> {
-        let side = self.reader.documents(serves, None).await?.side;
+    /// All that a state names, read from the store and verified, the component included; but for a configuration that
+    /// comes with the move.
+    async fn verified(&self, serves: &Serves, wanted: &Move) -> Result<Side, Failure> {
+        let new = match wanted {
+            Move::Config(config) => Some(config),
+            Move::Release(_) | Move::Back(_) | Move::Renew | Move::Delete => None,
+        };
+        let known = Serves {
+            config: serves.config.filter(|_| new.is_none()),
+            ..serves.clone()
+        };
+        let mut side = self.reader.documents(&known, None).await?.side;
         self.reader.component(&side.release).await?;
+        side.config = new.cloned().or(side.config);
         Ok(side)
     }
 
@@ -122,8 +152,10 @@ impl Publisher {
     pub async fn make(&self, proposal: &Proposal) -> Result<Moved, Failure> {
         if let Some(from) = &proposal.from
             && from.serves == proposal.to.serves
-            && proposal.terms.not_after.is_none()
-            && proposal.terms.after.is_none()
+            // A state that is believed for a time only is renewed by being promoted again.
+            && from.not_after.is_none()
+            && proposal.to.not_after.is_none()
+            && proposal.to.sequence == from.sequence + 1
             && from.serves.is_some()
         {
             return Ok(Moved::Unchanged);
@@ -137,6 +169,11 @@ impl Publisher {
     /// As [`Publisher::make`].
     pub async fn write(&self, proposal: &Proposal) -> Result<Moved, Failure> {
         self.probe().await?;
+        if let Some(config) = &proposal.config {
+            let text = config.to_text();
+            let key = self.reader.place().config(Digest::of(text.as_bytes()));
+            self.put_new(&key, text.into()).await?;
+        }
         let payload = proposal.to.to_text();
         let comment = format!("{} {}", proposal.address, proposal.to.sequence);
         let envelope = self.envelope(Role::Channel, payload.clone(), &comment)?;
@@ -234,9 +271,9 @@ fn target(
                 None,
             ))
         }
-        Move::Config(digest) => Ok((
+        Move::Config(config) => Ok((
             Some(Serves {
-                config: Some(*digest),
+                config: Some(Digest::of(config.to_text().as_bytes())),
                 ..present()?
             }),
             None,

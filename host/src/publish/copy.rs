@@ -3,8 +3,9 @@
 use super::{Written, put_new};
 use crate::address::ChannelName;
 use crate::component::Digest;
+use crate::engine::key::EngineKey;
 use crate::error::{Code, Failure};
-use crate::reader::Reader;
+use crate::reader::{DOCUMENT_BYTES_MAX, Reader, SIGNATURE_BYTES_MAX};
 use crate::release::{Serves, SignedStatement};
 use crate::resolve;
 use crate::store::{self, Condition, Store};
@@ -34,19 +35,26 @@ impl Copied {
         copied
             .put(to, &place.component(component.digest()), bytes)
             .await?;
+        // Names of the other store are never used as they stand: each key is made anew from what was read out of it.
         for entry in store.list(&place.statements(serves.component)).await? {
-            copied.artifact(from, to, &entry.key).await?;
+            if let Some(engine) = place.engine_of(serves.component, &entry.key) {
+                copied.artifact(from, to, serves.component, &engine).await?;
+            }
         }
         if let Some(config) = serves.config {
             from.config(config).await?;
-            copied.named(store, to, &place.config(config)).await?;
+            let key = place.config(config);
+            copied.named(store, to, &key, config).await?;
         }
         let key = place.release(serves.release);
         for entry in store.list(&format!("{key}.")).await? {
-            let (bytes, _) = store::read(store, &entry.key, entry.size).await?;
-            copied.put_unless_there(to, &entry.key, bytes).await?;
+            if let Some(signer) = place.signer_of(serves.release, &entry.key) {
+                let key = place.signature(serves.release, &signer);
+                let (bytes, _) = store::read(store, &key, SIGNATURE_BYTES_MAX).await?;
+                copied.put_unless_there(to, &key, bytes).await?;
+            }
         }
-        copied.named(store, to, &key).await?;
+        copied.named(store, to, &key, serves.release).await?;
         Ok(copied)
     }
 
@@ -75,13 +83,23 @@ impl Copied {
     }
 
     /// Copies native code and the statement on it; what is damaged, missing or vouched for by nobody stays behind.
-    async fn artifact(&mut self, from: &Reader, to: &dyn Store, key: &str) -> Result<(), Failure> {
+    async fn artifact(
+        &mut self,
+        from: &Reader,
+        to: &dyn Store,
+        component: Digest,
+        engine: &EngineKey,
+    ) -> Result<(), Failure> {
+        let key = &from.place().statement(component, engine);
         let (envelope, _) = from.statement_envelope(key).await?;
         let counts = envelope.verify(from.trust(), Role::Artifact, from.function());
         let (Ok(()), Ok(statement)) = (counts, SignedStatement::read(&envelope)) else {
             return Ok(());
         };
         let code = from.place().artifact(statement.artifact);
+        if !from.trust().is_signed() {
+            return Ok(());
+        }
         let read = store::read(&**from.store(), &code, statement.size).await;
         if let Ok((bytes, _)) = read
             && Digest::of(&bytes) == statement.artifact
@@ -93,9 +111,19 @@ impl Copied {
         Ok(())
     }
 
-    /// Copies an object that was verified just now, byte for byte.
-    async fn named(&mut self, from: &dyn Store, to: &dyn Store, key: &str) -> Result<(), Failure> {
-        let (bytes, _) = store::read(from, key, u64::MAX).await?;
+    /// Copies an object that is named by its digest, byte for byte.
+    async fn named(
+        &mut self,
+        from: &dyn Store,
+        to: &dyn Store,
+        key: &str,
+        digest: Digest,
+    ) -> Result<(), Failure> {
+        let (bytes, _) = store::read(from, key, DOCUMENT_BYTES_MAX).await?;
+        if Digest::of(&bytes) != digest {
+            let message = format!("`{key}` changed while it was copied");
+            return Err(Failure::new(Code::ObjectDamaged, message));
+        }
         self.put(to, key, bytes).await
     }
 

@@ -138,7 +138,12 @@ impl Publisher {
             }
         }
         // A release goes before what it names, so that at no time one is there that can't be served.
-        doomed.sort_by_key(|doomed| !doomed.key.contains("/releases/"));
+        // The same holds for a statement and its native code.
+        doomed.sort_by_key(|doomed| match doomed.key.as_str() {
+            key if key.contains("/releases/") => 0,
+            key if key.ends_with(".json") => 1,
+            _ => 2,
+        });
         Ok(doomed)
     }
 

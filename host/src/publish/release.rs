@@ -8,7 +8,7 @@ use crate::config::Layer;
 use crate::error::{Code, Failure};
 use crate::guest::Shape;
 use crate::reader::SIGNATURE_BYTES_MAX;
-use crate::release::{ComponentRef, Grants, Release, SealedLimits, StoreConfig};
+use crate::release::{ComponentRef, Grants, Release, SealedLimits};
 use crate::store::{self, Condition};
 use crate::trust::{KeyId, Role};
 use bytes::Bytes;
@@ -79,18 +79,6 @@ impl Publisher {
         let key = self.reader.place().release(sealed.id);
         self.put_new(&key, Bytes::copy_from_slice(sealed.text.as_bytes()))
             .await
-    }
-
-    /// Puts a layer of configuration into the store, for a channel to name.
-    ///
-    /// # Errors
-    /// A classified failure of the store.
-    pub async fn upload_config(&self, layers: Vec<Layer>) -> Result<Digest, Failure> {
-        let text = StoreConfig::new(self.function().clone(), layers).to_text();
-        let digest = Digest::of(text.as_bytes());
-        let key = self.reader.place().config(digest);
-        self.put_new(&key, text.into()).await?;
-        Ok(digest)
     }
 
     /// Puts a signature beside its release, unless that key's is there: two by one key differ, and either will do. One

@@ -1,17 +1,20 @@
 //! New signatures on what is there, when keys change: every release, statement and channel of a function that some key
 //! of the policy still vouches for.
 
-use super::channel::{Move, Terms};
+use super::channel::{Move, Terms, Until};
 use super::{Publisher, Written};
 use crate::error::Failure;
+use crate::reader::{DOCUMENT_BYTES_MAX, ReadError};
 use crate::release::{Envelope, SignedStatement};
 use crate::store::Condition;
 use crate::trust::{Role, Trust};
 use jiff::Timestamp;
 
 /// How many of each were signed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Resigned {
+    /// What was left as it is, and why.
+    pub skipped: Vec<String>,
     /// Releases.
     pub releases: u64,
     /// Statements on artifacts.
@@ -38,8 +41,11 @@ impl Publisher {
             self.reader.clone()
         };
         for listed in super::inventory::releases(&before).await? {
-            if listed.release.is_ok() && self.resign_release(listed.id).await? {
-                done.releases += 1;
+            match listed.release {
+                Ok(_) => done.releases += u64::from(self.resign_release(listed.id).await?),
+                // Not to have been able to read it says nothing of it.
+                Err(ReadError::Store(error)) => return Err(error.into()),
+                Err(error) => done.skipped.push(error.to_string()),
             }
         }
         for entry in self.store().list(&self.reader.place().artifacts()).await? {
@@ -48,10 +54,17 @@ impl Publisher {
             }
         }
         for (name, signed) in super::inventory::channels(&before).await? {
-            let Ok(signed) = signed else { continue };
+            let signed = match signed {
+                Ok(signed) => signed,
+                Err(ReadError::Store(error)) => return Err(error.into()),
+                Err(error) => {
+                    done.skipped.push(error.to_string());
+                    continue;
+                }
+            };
             if not_after.is_some() && signed.channel.serves.is_some() {
                 let terms = Terms {
-                    not_after,
+                    until: not_after.map_or(Until::AsBefore, Until::Moment),
                     ..Terms::default()
                 };
                 let proposal = self.propose(&name, &Move::Renew, terms).await?;
@@ -75,7 +88,7 @@ impl Publisher {
 
     async fn resign_release(&self, id: crate::component::Digest) -> Result<bool, Failure> {
         let key = self.reader.place().release(id);
-        let (text, _) = crate::store::read(&**self.store(), &key, u64::MAX).await?;
+        let (text, _) = crate::store::read(&**self.store(), &key, DOCUMENT_BYTES_MAX).await?;
         // It was verified a moment ago; what is signed now must still be that, not what somebody put there since.
         if crate::component::Digest::of(&text) != id {
             return Ok(false);

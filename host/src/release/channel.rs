@@ -161,11 +161,12 @@ impl Channel {
         let mut at = self.origin(self.sequence)?;
         loop {
             // Numbers may have been left out, so the one before is not always the number before.
-            let before = self.moves.iter().map(|state| state.sequence);
-            at = self.origin(before.filter(|number| *number < at).max()?)?;
-            let state = self.state(at)?;
-            if state.serves.is_some() {
-                return Some(state);
+            let earlier = self.moves.iter().filter(|state| state.sequence < at);
+            let before = earlier.max_by_key(|state| state.sequence)?;
+            at = self.origin(before.sequence)?;
+            // A state that only renewed signatures, or in which the channel was deleted, is none to go back to.
+            if before.serves.is_some() && before.serves != self.serves {
+                return Some(before);
             }
         }
     }
@@ -245,6 +246,19 @@ mod tests {
             rolled_back(&gap.moved(serves("b"), None, &author())).serves,
             serves("a")
         );
+    }
+
+    #[test]
+    fn rolling_back_passes_over_a_state_that_changed_nothing() {
+        assert_eq!(rolled_back(&channel(&["a", "b", "b"])).serves, serves("a"));
+    }
+
+    #[test]
+    fn rolling_back_works_though_the_state_that_was_brought_back_is_forgotten() {
+        let mut long = channel(&["x", "a", "b"]);
+        long = rolled_back(&long).moved(serves("c"), None, &author());
+        long.moves.retain(|state| state.sequence > 2);
+        assert_eq!(rolled_back(&long).serves, serves("a"));
     }
 
     #[test]

@@ -5,6 +5,9 @@ use crate::address::FunctionName;
 use crate::trust::{KeyId, Role, Trust, TrustError, signer};
 use serde::{Deserialize, Serialize};
 
+/// More than any rotation of keys needs.
+const SIGNATURES_MAX: usize = 16;
+
 /// A text, exactly as it was signed, and its signatures in minisign's own form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,10 +26,20 @@ impl Envelope {
     pub fn parse(text: &[u8]) -> Result<Self, FormatError> {
         const EXPECTED: &str = "payload and signatures";
         check_object(EXPECTED, text)?;
-        serde_json::from_slice(text).map_err(|error| FormatError::Malformed {
+        let malformed = |problem| FormatError::Malformed {
             expected: EXPECTED,
-            problem: error.to_string(),
-        })
+            problem,
+        };
+        let envelope: Self =
+            serde_json::from_slice(text).map_err(|error| malformed(error.to_string()))?;
+        // Each costs a verification before anything is proven.
+        if envelope.signatures.len() > SIGNATURES_MAX {
+            let count = envelope.signatures.len();
+            return Err(malformed(format!(
+                "expected at most {SIGNATURES_MAX} signatures, got {count}"
+            )));
+        }
+        Ok(envelope)
     }
 
     /// Its text.

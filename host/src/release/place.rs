@@ -90,6 +90,18 @@ impl Place {
         format!("{}/channels/", self.function)
     }
 
+    /// The key that made the signature of a release at `key`.
+    pub fn signer_of(&self, id: Digest, key: &str) -> Option<KeyId> {
+        let start = format!("{}.", self.release(id));
+        KeyId::parse(key.strip_prefix(&start)?.strip_suffix(".minisig")?)
+    }
+
+    /// The engine that the statement on a component at `key` is for.
+    pub fn engine_of(&self, component: Digest, key: &str) -> Option<EngineKey> {
+        let name = key.strip_prefix(&self.statements(component))?;
+        name.strip_suffix(".json")?.parse().ok()
+    }
+
     /// The channel that a key belongs to.
     pub fn channel_of(&self, key: &str) -> Option<ChannelName> {
         let name = key.strip_prefix(&self.channels())?.strip_suffix(".json")?;

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 /// Writers hold this file while they compare and write.
@@ -84,7 +84,7 @@ impl Store for Folder {
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
         let key = key.to_owned();
-        self.with(move |files| match std::fs::remove_file(files.path(&key)) {
+        self.with(move |files| match std::fs::remove_file(files.path(&key)?) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(files.failed(&key, error)),
             _ => Ok(()),
         })
@@ -126,8 +126,16 @@ struct Files {
 }
 
 impl Files {
-    fn path(&self, key: &str) -> PathBuf {
-        self.root.join(key)
+    /// Where an object lies. Every part of a key is a plain name: nothing leads out of the folder.
+    fn path(&self, key: &str) -> Result<PathBuf, StoreError> {
+        let plain = |part| matches!(part, Component::Normal(_));
+        if Path::new(key).components().all(plain) {
+            return Ok(self.root.join(key));
+        }
+        Err(StoreError::Unusable {
+            store: self.location.clone(),
+            problem: format!("`{}` leads out of it", key.escape_debug()),
+        })
     }
 
     fn failed(&self, key: &str, error: std::io::Error) -> StoreError {
@@ -157,7 +165,7 @@ impl Files {
         options
             .read(true)
             .custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
-        let mut file = options.open(self.path(key)).map_err(failed)?;
+        let mut file = options.open(self.path(key)?).map_err(failed)?;
         if !file.metadata().map_err(failed)?.is_file() {
             return Err(failed(ErrorKind::IsADirectory.into()));
         }
@@ -171,14 +179,14 @@ impl Files {
 
     fn write(&self, key: &str, bytes: &[u8], condition: &Condition) -> Result<Tag, StoreError> {
         let failed = |error| self.unwritten(key, error);
-        let path = self.path(key);
+        let path = self.path(key)?;
         let folder = path.parent().unwrap_or(&self.root);
         std::fs::create_dir_all(folder).map_err(failed)?;
         let lock = File::options()
             .create(true)
             .truncate(false)
             .write(true)
-            .open(self.path(LOCK))
+            .open(self.root.join(LOCK))
             .map_err(failed)?;
         flock(&lock, FlockOperation::LockExclusive).map_err(|error| failed(error.into()))?;
         let current = match File::open(&path) {
@@ -234,7 +242,7 @@ impl Files {
         prefix: &str,
         entries: &mut Vec<Entry>,
     ) -> Result<(), StoreError> {
-        let listing = match std::fs::read_dir(self.path(folder)) {
+        let listing = match std::fs::read_dir(self.path(folder)?) {
             Ok(listing) => listing,
             Err(error)
                 if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>

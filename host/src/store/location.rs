@@ -33,7 +33,7 @@ pub struct S3Location {
 
 /// Why a text is no location.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the store `{got}`: expected {expected}")]
+#[error("the store `{}`: expected {expected}", .got.split('?').next().unwrap_or_default())]
 pub struct LocationError {
     got: String,
     expected: String,
@@ -83,7 +83,11 @@ fn s3(rest: &str) -> Result<S3Location, String> {
         let value = value.into_owned();
         match (name.as_ref(), value.as_str()) {
             ("region", _) => location.region = Some(value),
-            ("endpoint", _) if value.starts_with("http://") || value.starts_with("https://") => {
+            // No user and password: this is shown in logs.
+            ("endpoint", _)
+                if (value.starts_with("http://") || value.starts_with("https://"))
+                    && !value.contains('@') =>
+            {
                 location.endpoint = Some(value);
             }
             ("path-style", "true" | "false") => path_style = Some(value == "true"),
@@ -93,7 +97,7 @@ fn s3(rest: &str) -> Result<S3Location, String> {
             _ => {
                 return Err(format!(
                     "`region=NAME`, `endpoint=http(s)://HOST`, `path-style=true|false` or \
-                     `checksums=when-required|when-supported` after the `?`, got `{name}={value}`"
+                     `checksums=when-required|when-supported` after the `?`, got `{name}=…`"
                 ));
             }
         }

@@ -13,6 +13,7 @@ use aws_sdk_s3::config::{
     Credentials, RequestChecksumCalculation, ResponseChecksumValidation, SharedHttpClient,
 };
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::put_object::PutObjectError;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use bytes::Bytes;
@@ -26,8 +27,12 @@ const CONNECT_TIME: Duration = Duration::from_secs(1);
 /// The longest wait for the first byte of an answer, and of one attempt at a small request.
 const READ_TIME: Duration = Duration::from_secs(3);
 
-/// The longest one attempt at an upload may take: 50 MB over 1 Mbit/s, and a little.
-const WRITE_TIME: Duration = Duration::from_secs(600);
+/// The slowest line that an upload is waited for on, in bytes per second.
+const WRITE_RATE_MIN: u64 = 64 << 10;
+
+/// The first and the longest pause after a write that met another.
+const CONFLICT_PAUSE: Duration = Duration::from_millis(100);
+const CONFLICT_PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Attempts at one request, the first among them.
 const ATTEMPTS: u32 = 3;
@@ -90,15 +95,43 @@ impl S3Store {
         }
     }
 
+    async fn put_once(
+        &self,
+        key: &str,
+        bytes: Bytes,
+        condition: &Condition,
+    ) -> Result<Tag, SdkError<PutObjectError>> {
+        let seconds = u64::try_from(bytes.len()).unwrap_or(u64::MAX) / WRITE_RATE_MIN;
+        let time = READ_TIME + Duration::from_secs(seconds);
+        let request = self
+            .client
+            .load()
+            .put_object()
+            .bucket(&self.bucket)
+            .key(self.full(key))
+            .body(ByteStream::from(bytes));
+        let request = match condition {
+            Condition::Absent => request.if_none_match("*"),
+            Condition::Matches(tag) => request.if_match(&tag.0),
+        };
+        let patient = aws_sdk_s3::config::Builder::new().timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(CONNECT_TIME)
+                .read_timeout(time)
+                .operation_attempt_timeout(time)
+                .build(),
+        );
+        let sent = request.customize().config_override(patient).send().await?;
+        Ok(Tag(sent.e_tag.unwrap_or_default()))
+    }
+
     /// Says what an error means for the caller.
     fn classify<E>(&self, key: &str, error: &SdkError<E>) -> StoreError
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         let (store, key) = (self.location.clone(), key.to_owned());
-        let status = error
-            .raw_response()
-            .map(|response| response.status().as_u16());
+        let status = status(error);
         let code = error.code().unwrap_or_default();
         let problem = match (code, error.message()) {
             ("", _) => words(error),
@@ -135,6 +168,13 @@ impl S3Store {
             },
         }
     }
+}
+
+/// The status of the answer, if there was one.
+fn status<E>(error: &SdkError<E>) -> Option<u16> {
+    error
+        .raw_response()
+        .map(|response| response.status().as_u16())
 }
 
 /// An error and its causes; the SDK's own text names only the kind.
@@ -201,10 +241,7 @@ impl Store for S3Store {
         let output = match request.send().await {
             Ok(output) => output,
             Err(error) => {
-                let status = error
-                    .raw_response()
-                    .map(|response| response.status().as_u16());
-                return match status {
+                return match status(&error) {
                     Some(304) => Ok(Found::Unchanged),
                     _ => Err(self.classify(key, &error)),
                 };
@@ -218,37 +255,27 @@ impl Store for S3Store {
     }
 
     async fn put(&self, key: &str, bytes: Bytes, condition: Condition) -> Result<Tag, StoreError> {
-        let request = self
-            .client
-            .load()
-            .put_object()
-            .bucket(&self.bucket)
-            .key(self.full(key))
-            .body(ByteStream::from(bytes));
-        let request = match condition {
-            Condition::Absent => request.if_none_match("*"),
-            Condition::Matches(tag) => request.if_match(tag.0),
-        };
-        let patient = aws_sdk_s3::config::Builder::new().timeout_config(
-            TimeoutConfig::builder()
-                .connect_timeout(CONNECT_TIME)
-                .read_timeout(WRITE_TIME)
-                .operation_attempt_timeout(WRITE_TIME)
-                .build(),
-        );
-        let sent = request.customize().config_override(patient).send().await;
-        match sent {
-            Ok(output) => Ok(Tag(output.e_tag.unwrap_or_default())),
-            // S3 answers 404 where the object that a condition names is gone.
-            Err(error) => Err(match self.classify(key, &error) {
-                StoreError::Missing { store, key } => StoreError::Conflict { store, key },
-                other => other,
-            }),
+        let mut pause = CONFLICT_PAUSE;
+        loop {
+            match self.put_once(key, bytes.clone(), &condition).await {
+                // Two writes at once: S3 asks both to try again, and says nothing of whose condition holds.
+                Err(error) if status(&error) == Some(409) && pause < CONFLICT_PAUSE_MAX => {
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                }
+                Ok(tag) => return Ok(tag),
+                // S3 answers 404 where the object that a condition names is gone.
+                Err(error) => {
+                    return Err(match self.classify(key, &error) {
+                        StoreError::Missing { store, key } => StoreError::Conflict { store, key },
+                        other => other,
+                    });
+                }
+            }
         }
     }
 
     async fn list(&self, prefix: &str) -> Result<Vec<Entry>, StoreError> {
-        let strip = self.full("").len();
         let mut pages = self
             .client
             .load()
@@ -257,11 +284,11 @@ impl Store for S3Store {
             .prefix(self.full(prefix))
             .into_paginator()
             .send();
-        let mut entries = Vec::new();
+        let (own, mut entries) = (self.full(""), Vec::new());
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| self.classify(prefix, &error))?;
             for object in page.contents.unwrap_or_default() {
-                let Some(key) = object.key.as_deref().and_then(|key| key.get(strip..)) else {
+                let Some(key) = object.key.as_deref().and_then(|key| key.strip_prefix(&own)) else {
                     continue;
                 };
                 entries.push(Entry {
