@@ -47,12 +47,21 @@ fn elsewhere(word: &str, allowed: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn only_the_lambda_front_names_aws_crates() {
+fn only_the_lambda_front_and_the_store_in_s3_name_aws_crates() {
     assert_eq!(
         elsewhere("lambda_runtime_api_client", &["front/lambda"]),
         [""; 0]
     );
-    assert_eq!(elsewhere("aws_", &["front/lambda", "settings"]), [""; 0]);
+    let allowed = ["front/lambda", "settings", "store/s3"];
+    assert_eq!(elsewhere("aws_", &allowed), [""; 0]);
+}
+
+#[test]
+fn only_who_publishes_writes_a_store() {
+    assert_eq!(elsewhere(".put(", &["publish", "store"]), [""; 0]);
+    assert_eq!(elsewhere("minisign::", &["publish"]), [""; 0]);
+    let publish = std::fs::read_to_string(root().join("host/src/lib.rs")).unwrap();
+    assert!(publish.contains("#[cfg(feature = \"publish\")]\npub mod publish;"));
 }
 
 #[test]
@@ -110,6 +119,30 @@ fn the_bottom_knows_nothing_of_what_stands_on_it() {
             "guest.rs",
             vec!["crate::host", "crate::front", "crate::cli"],
         ),
+        (
+            "store.rs",
+            vec!["crate::release", "crate::trust", "crate::reader"],
+        ),
+        (
+            "trust.rs",
+            vec!["crate::store", "crate::release", "crate::reader"],
+        ),
+        (
+            "release.rs",
+            vec!["crate::store", "crate::reader", "crate::host"],
+        ),
+        (
+            "reader.rs",
+            vec!["crate::guest", "crate::host", "crate::follow"],
+        ),
+        (
+            "prepare.rs",
+            vec!["crate::host", "crate::follow", "crate::front"],
+        ),
+        (
+            "follow.rs",
+            vec!["crate::function", "crate::front", "crate::cli"],
+        ),
         ("host.rs", vec!["crate::front", "crate::cli"]),
         ("front/local.rs", vec!["crate::cli"]),
         ("front/lambda.rs", vec!["crate::cli"]),
@@ -142,6 +175,8 @@ fn the_deployed_program_contains_no_compiler() {
     assert!(tree.contains("wasmtime v48"), "{tree}");
     // Two small crates of that name hold data structures that the runtime shares with the compiler.
     assert!(!tree.contains("cranelift-codegen"), "{tree}");
+    // Nor anything that could sign.
+    assert!(!tree.contains("minisign v"), "{tree}");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The program as it is deployed: the release profile, no compiler, in a package of its own, behind a Runtime API.
 
+use super::s3::{ACCESS_KEY, SECRET_KEY};
+use super::shop::{FUNCTION, Shop};
 use super::{RuntimeApi, compiler, guest, read, root};
 use crunchbox::engine::artifact::{Statement, TrustedFolder};
 use crunchbox::engine::key::{Baseline, EngineKey};
@@ -93,6 +95,17 @@ impl Deployed {
         self
     }
 
+    /// A package with the program and a policy, to follow the channel `live` of a shop in a bucket.
+    pub fn following(shop: &Shop, policy: &str) -> Self {
+        let deployed = Self::empty().file("policy.toml", shop.policy(policy).as_bytes());
+        let cache = deployed.folder.path().join("cache");
+        deployed
+            .variable("_HANDLER", &format!("{FUNCTION}@live"))
+            .variable("CRUNCHBOX_CACHE", cache.to_str().unwrap())
+            .variable("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+            .variable("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+    }
+
     pub fn variable(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));
         self
@@ -159,6 +172,21 @@ impl Running {
         self.lines
             .recv_timeout(super::runtime_api::PATIENCE)
             .expect("a log line")
+    }
+
+    /// All lines that have come so far.
+    pub fn lines(&self) -> Vec<serde_json::Value> {
+        let lines = self.lines.try_iter();
+        lines
+            .map(|line| serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line}")))
+            .collect()
+    }
+
+    /// Stops the process, as Lambda freezes it, or lets it go on.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let pid = i32::try_from(self.child.id()).unwrap();
+        let pid = rustix::process::Pid::from_raw(pid).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
     }
 
     /// Waits for the process to end.

@@ -76,12 +76,15 @@ impl Run {
         handle_all(printer, &ready, &sources).await
     }
 
-    /// The address that was typed, if it was one: nothing of that name is there, and it has an `@`.
+    /// The address that was typed, if it was one: there is no file of that name, and it does not look like a file's.
     fn address(&self) -> Result<Option<Address>, Failure> {
-        match self.path.to_str() {
-            Some(text) if text.contains('@') && !self.path.exists() => Ok(Some(text.parse()?)),
-            _ => Ok(None),
+        let Some(text) = self.path.to_str().filter(|_| !self.path.exists()) else {
+            return Ok(None);
+        };
+        if text.contains('@') {
+            return Ok(Some(text.parse()?));
         }
+        Ok(text.parse().ok())
     }
 
     async fn from_files(

@@ -28,9 +28,11 @@ pub struct Folder {
 impl Folder {
     /// The store in `root`.
     pub fn new(root: &Path) -> Self {
+        // Two folders of one name in two places are two stores.
+        let root = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
         Self {
-            root: Arc::new(root.to_owned()),
             location: root.display().to_string(),
+            root: Arc::new(root),
         }
     }
 

@@ -1,0 +1,621 @@
+//! The commands that write a store, as a person types them, and what becomes of a store when they are broken off.
+
+use crate::rig::shop::{component, variant};
+use crate::rig::{
+    ACCESS_KEY, Fault, Finished, S3, SECRET_KEY, Seen, Setting, Shop, crunchbox, finish, guest,
+    text,
+};
+use crunchbox::error::Code;
+use crunchbox::publish::{Move, Sealed, Terms};
+use crunchbox::release::{Release, Serves};
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// A project whose component is there already, and a home of its own for keys and caches.
+struct Project {
+    folder: tempfile::TempDir,
+}
+
+impl Project {
+    fn new(guest_name: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let project = Self { folder };
+        project.component(&std::fs::read(guest(guest_name)).unwrap());
+        project.file(
+            "crunchbox.toml",
+            "[function]\nname = 'facts'\n[build]\ncommand = 'true'\ncomponent = 'guest.wasm'\n[config]\nbase = ['config.toml']\n",
+        );
+        project.file("config.toml", "v = 1\n");
+        project
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn file(&self, name: &str, text: &str) {
+        let path = self.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    fn component(&self, bytes: &[u8]) {
+        std::fs::write(self.path().join("guest.wasm"), bytes).unwrap();
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = crunchbox(arguments);
+        command
+            .current_dir(self.path())
+            .env("HOME", self.path().join("home"))
+            .env("USER", "ada")
+            .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+            .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+            .env_remove("XDG_CONFIG_HOME");
+        command
+    }
+
+    fn typed(&self, arguments: &[&str]) -> Finished {
+        finish(&mut self.command(arguments))
+    }
+
+    /// What a command that has to succeed prints.
+    fn done(&self, arguments: &[&str]) -> String {
+        let done = self.typed(arguments);
+        assert_eq!(done.exit, 0, "{arguments:?}: {}", done.stderr);
+        done.stdout.trim_end().to_owned()
+    }
+
+    /// The same as JSON.
+    fn json(&self, arguments: &[&str]) -> Value {
+        serde_json::from_str(&self.done(arguments)).unwrap()
+    }
+
+    /// The exit status and the words of a command that has to fail.
+    fn refused(&self, arguments: &[&str]) -> (i32, String) {
+        let done = self.typed(arguments);
+        assert!(done.stderr.contains("hint: "), "{}", done.stderr);
+        (done.exit, done.stderr)
+    }
+}
+
+const EVENT: [&str; 2] = ["--data", r#"{"config": ["v"]}"#];
+
+fn run(project: &Project, address: &str) -> Value {
+    project.json(&["run", address, EVENT[0], EVENT[1]])
+}
+
+#[test]
+fn a_project_is_deployed_to_a_folder_and_run_from_there_with_no_account() {
+    let project = Project::new("facts");
+    let id = project.done(&["deploy", "-m", "the first"]);
+    assert!(id.starts_with("sha256-") && id.len() == 71, "{id}");
+    let facts = run(&project, "facts@live");
+    assert_eq!(
+        (&facts["release"], &facts["config"]),
+        (&id.into(), &1.into())
+    );
+    assert_eq!(facts["channel"], "live");
+    let mistyped = project.typed(&["run", "Facts@live", EVENT[0], EVENT[1]]);
+    assert!(
+        mistyped.stderr.contains("expected a function's name"),
+        "{}",
+        mistyped.stderr
+    );
+    project.file("config.toml", "v = 2\n");
+    project.done(&["deploy", "-m", "the second"]);
+    assert_eq!(run(&project, "facts@live")["config"], 2);
+    assert_eq!(run(&project, "facts@live:1")["config"], 1);
+    project.done(&["rollback"]);
+    assert_eq!(
+        run(&project, "facts")["config"],
+        1,
+        "a name alone is no file"
+    );
+}
+
+#[test]
+fn the_same_sources_make_the_same_release_wherever_they_lie_and_it_is_not_sent_again() {
+    let (here, there) = (Project::new("facts"), Project::new("facts"));
+    let id = here.done(&["release"]);
+    assert_eq!(there.done(&["release"]), id);
+    let again = here.typed(&["release", "--json"]);
+    let report: Value = serde_json::from_str(again.stderr.lines().last().unwrap()).unwrap();
+    assert_eq!(
+        (&report["type"], &report["changed"]),
+        (&"release".into(), &false.into())
+    );
+    assert_eq!(again.stdout.trim_end(), id);
+    let told = here.typed(&["release"]);
+    assert!(told.stderr.contains("unchanged"), "{}", told.stderr);
+}
+
+#[test]
+fn what_a_release_prints_is_an_address() {
+    let project = Project::new("facts");
+    let id = project.done(&["release"]);
+    project.done(&["promote", &format!("facts@{id}"), "--to", "staging"]);
+    let short = &id["sha256-".len()..][..8];
+    assert_eq!(run(&project, &format!("facts@{short}"))["release"], id);
+    project.done(&["promote", "facts@staging"]);
+    assert_eq!(run(&project, "facts@live")["release"], id);
+}
+
+#[test]
+fn store_commands_answer_in_json_and_in_text() {
+    let project = Project::new("facts");
+    project.done(&["deploy", "-m", "one"]);
+    project.file("config.toml", "v = 2\nw = 3\n");
+    project.done(&["deploy", "-m", "two", "--by", "grace"]);
+    assert_eq!(
+        project.json(&["list", "--json"])["functions"],
+        serde_json::json!(["facts"])
+    );
+    let releases = project.json(&["list", "facts", "--json"]);
+    assert_eq!(releases["releases"].as_array().unwrap().len(), 2);
+    let status = project.json(&["status", "--json"]);
+    assert_eq!(status["channels"][0]["sequence"], 2);
+    assert_eq!(status["channels"][0]["by"], "grace");
+    let history = project.json(&["history", "--json"]);
+    let messages: Vec<_> = history["moves"].as_array().unwrap().iter().collect();
+    assert_eq!(
+        (&messages[0]["message"], &messages[1]["message"]),
+        (&"two".into(), &"one".into())
+    );
+    assert!(messages[1]["by"].as_str().unwrap().starts_with("ada@"));
+    let diff = project.json(&["diff", "facts@1", "facts@2", "--json"]);
+    assert_eq!(diff["diff"]["configChanged"], serde_json::json!(["v"]));
+    assert_eq!(diff["diff"]["configAdded"], serde_json::json!(["w"]));
+    for (arguments, words) in [
+        (&["list"][..], "facts"),
+        (&["list", "facts"], "live"),
+        (&["status", "facts@live"], "facts@live 2"),
+        (&["history"], "grace"),
+        (&["diff", "facts@1", "facts@2"], "config   ~ v"),
+        (&["diff", "facts@1", "facts@1"], "no difference"),
+    ] {
+        let text = project.done(arguments);
+        assert!(text.contains(words), "{arguments:?}: {text}");
+    }
+}
+
+#[test]
+fn a_configuration_is_pushed_over_a_releases_own_and_rolled_back_with_the_channel() {
+    let project = Project::new("facts");
+    project.done(&["deploy"]);
+    project.file("live.toml", "v = 'pushed'\n");
+    project.done(&[
+        "config",
+        "push",
+        "live.toml",
+        "--to",
+        "facts@live",
+        "--dry-run",
+    ]);
+    assert_eq!(run(&project, "facts@live")["config"], 1);
+    project.done(&["config", "push", "live.toml", "--to", "facts@live"]);
+    assert_eq!(run(&project, "facts@live")["config"], "pushed");
+    project.file("config.toml", "v = 2\n");
+    project.done(&["deploy"]);
+    assert_eq!(
+        run(&project, "facts@live")["config"],
+        "pushed",
+        "it stays above"
+    );
+    project.done(&["rollback"]);
+    project.done(&["rollback"]);
+    assert_eq!(run(&project, "facts@live")["config"], 1);
+}
+
+#[test]
+fn the_first_release_into_a_bucket_makes_a_key_and_a_policy_and_prints_no_secret() {
+    let s3 = S3::start();
+    let url = s3.url("acme");
+    let project = Project::new("facts");
+    let (exit, words) = project.refused(&["list", "facts", "--store", &url]);
+    assert_eq!((exit, words.contains("keys new")), (55, true), "{words}");
+    let done = project.typed(&["deploy", "--store", &url]);
+    assert_eq!(done.exit, 0, "{}", done.stderr);
+    assert!(
+        done.stderr.contains("arm64 ✓") && done.stderr.contains("untried here"),
+        "{}",
+        done.stderr
+    );
+    let secret = project.path().join("home/.config/crunchbox/keys/first.key");
+    let secret = std::fs::read_to_string(secret).unwrap();
+    let secret = secret.lines().nth(1).unwrap();
+    let policy = std::fs::read_to_string(project.path().join("policy.toml")).unwrap();
+    assert!(policy.contains("[[keys]]") && !policy.contains(secret));
+    assert!(!done.stderr.contains(secret) && !done.stdout.contains(secret));
+    for key in s3.keys() {
+        let object = s3.object(&key).unwrap();
+        assert!(!String::from_utf8_lossy(&object).contains(secret), "{key}");
+    }
+    assert_eq!(
+        project.json(&["run", "facts@live", "--store", &url, EVENT[0], EVENT[1]])["config"],
+        1
+    );
+    let status = project.done(&["status", "facts", "--store", &url]);
+    assert!(status.contains("x86-64 ✓ arm64 ✓"), "{status}");
+}
+
+#[test]
+fn a_folder_is_signed_when_there_are_keys_and_then_nothing_unsigned_is_believed() {
+    let project = Project::new("facts");
+    project.done(&["deploy"]);
+    project.done(&["keys", "new", "ci"]);
+    let (exit, words) = project.refused(&["run", "facts@live", EVENT[0], EVENT[1]]);
+    assert_eq!((exit, words.contains("not signed")), (86, true), "{words}");
+    project.done(&["keys", "resign", "--first"]);
+    assert_eq!(run(&project, "facts@live")["config"], 1);
+    std::fs::remove_dir_all(project.path().join("home")).unwrap();
+    let (exit, words) = project.refused(&["rollback"]);
+    assert!(exit == 92 || exit == 56, "{words}");
+    project.file("config.toml", "v = 2\n");
+    let (exit, words) = project.refused(&["deploy"]);
+    assert_eq!(
+        (exit, words.contains("secret half of `ci`")),
+        (56, true),
+        "{words}"
+    );
+}
+
+#[test]
+fn an_unsigned_folder_is_guarded_by_digests_and_loads_no_native_code() {
+    let project = Project::new("facts");
+    let id = project.done(&["deploy"]);
+    let store = project.path().join(".crunchbox/store/facts");
+    let release = store.join(format!("releases/{id}.json"));
+    let good = std::fs::read_to_string(&release).unwrap();
+    std::fs::write(&release, good.replace("\"v\":1", "\"v\":9")).unwrap();
+    assert_eq!(
+        project
+            .refused(&["run", "facts@live", EVENT[0], EVENT[1]])
+            .0,
+        84
+    );
+    std::fs::write(&release, good).unwrap();
+    assert!(!store.join("artifacts").exists());
+    let (exit, words) = project.refused(&["precompile", "facts@live"]);
+    assert_eq!((exit, words.contains("not signed")), (56, true), "{words}");
+}
+
+#[test]
+fn of_two_who_promote_at_once_one_wins_and_the_other_is_told_who_and_what() {
+    let s3 = S3::start();
+    let shop = Shop::in_s3(&s3);
+    shop.deploy("facts", r#"{"v": 1}"#);
+    let (mine, theirs) = (
+        shop.release("facts", r#"{"v": 2}"#),
+        shop.release("facts", r#"{"v": 3}"#),
+    );
+    let serves = |sealed: &Sealed| {
+        Move::Release(Serves {
+            release: sealed.id,
+            component: sealed.component.digest(),
+            config: None,
+        })
+    };
+    let propose = |sealed: &Sealed| {
+        let wanted = serves(sealed);
+        let live = Shop::live();
+        shop.block_on(shop.publisher.propose(&live, &wanted, Terms::default()))
+            .unwrap()
+    };
+    let (first, second) = (propose(&mine), propose(&theirs));
+    shop.block_on(shop.publisher.make(&first)).unwrap();
+    let lost = shop.block_on(shop.publisher.make(&second)).unwrap_err();
+    assert_eq!(lost.code, Code::ChannelConflict);
+    for word in ["is 2 now", &mine.id.short(), "ada@lab", "a test"] {
+        assert!(lost.message.contains(word), "{lost}");
+    }
+    let terms = Terms {
+        if_current: Some(1),
+        ..Terms::default()
+    };
+    let late = shop
+        .try_move(&Shop::live(), &serves(&theirs), terms)
+        .unwrap_err();
+    assert_eq!(late.code, Code::ChannelConflict);
+    assert!(late.message.contains("expected number 1"), "{late}");
+}
+
+#[test]
+fn a_move_whose_answer_is_lost_is_found_to_be_made() {
+    let s3 = S3::start();
+    let shop = Shop::in_s3(&s3);
+    shop.deploy("facts", r#"{"v": 1}"#);
+    let put = |seen: &Seen| seen.method == "PUT" && seen.key.contains("/channels/");
+    s3.inject(Fault::LoseAnswer, put, 1);
+    assert_eq!(shop.deploy("facts", r#"{"v": 2}"#), 2);
+    // All answers, all tries; but for the probe, which asks for an answer.
+    let put = |seen: &Seen| seen.method == "PUT" && !seen.key.contains("probe");
+    s3.inject(Fault::LoseAnswer, put, usize::MAX);
+    assert_eq!(shop.deploy("facts", r#"{"v": 3}"#), 3);
+    s3.heal();
+    assert_eq!(Setting::of(&shop).start().serves(), 3);
+}
+
+#[test]
+fn a_server_that_ignores_conditions_is_not_promoted_in() {
+    let s3 = S3::start();
+    let shop = Shop::in_s3(&s3);
+    let sealed = shop.release("facts", "{}");
+    s3.inject(Fault::IgnoreConditions, |_| true, usize::MAX);
+    let serves = Serves {
+        release: sealed.id,
+        component: sealed.component.digest(),
+        config: None,
+    };
+    let refused = shop
+        .try_move(&Shop::live(), &Move::Release(serves), Terms::default())
+        .unwrap_err();
+    assert_eq!(refused.code, Code::StoreUnusable);
+    assert!(refused.message.contains("condition"), "{refused}");
+    assert!(s3.object(&shop.channel_key()).is_none());
+}
+
+#[test]
+fn a_promotion_of_what_is_not_in_the_store_is_refused() {
+    let s3 = S3::start();
+    let shop = Shop::in_s3(&s3);
+    for (part, code) in [
+        ("/components/", Code::ObjectMissing),
+        (".minisig", Code::SignatureInvalid),
+    ] {
+        let sealed = shop.release("facts", r#"{"v": 1}"#);
+        for key in s3.keys() {
+            if key.contains(part) {
+                s3.remove(&key);
+            }
+        }
+        let serves = Serves {
+            release: sealed.id,
+            component: sealed.component.digest(),
+            config: None,
+        };
+        let refused = shop
+            .try_move(&Shop::live(), &Move::Release(serves), Terms::default())
+            .unwrap_err();
+        assert_eq!(refused.code, code, "{refused}");
+    }
+}
+
+#[test]
+fn a_release_that_may_reach_more_is_promoted_only_when_that_is_allowed() {
+    let project = Project::new("facts");
+    let id = project.done(&["deploy"]);
+    let releases = project.path().join(".crunchbox/store/facts/releases");
+    let text = std::fs::read_to_string(releases.join(format!("{id}.json"))).unwrap();
+    let mut wider = Release::parse(text.as_bytes()).unwrap();
+    let reach = vec![Value::from("GET https://api.weather.example/*")];
+    wider.grants.insert("http".into(), reach);
+    let text = wider.to_text();
+    let digest = crunchbox::component::Digest::of(text.as_bytes());
+    std::fs::write(releases.join(format!("{digest}.json")), text).unwrap();
+    let address = format!("facts@{digest}");
+    let (exit, words) = project.refused(&["promote", &address]);
+    assert_eq!(
+        (exit, words.contains("api.weather.example")),
+        (94, true),
+        "{words}"
+    );
+    project.done(&["promote", &address, "--allow-grants"]);
+    // This host has no grants to give, and says so instead of running without.
+    assert_eq!(
+        project
+            .refused(&["run", "facts@live", EVENT[0], EVENT[1]])
+            .0,
+        96
+    );
+}
+
+#[test]
+fn a_command_killed_at_any_write_leaves_a_store_that_works_and_is_repeated_with_success() {
+    let s3 = S3::start();
+    let project = Project::new("facts");
+    let url = s3.url("acme");
+    project.done(&["deploy", "--store", &url]);
+    let mut version = 2;
+    for write in 0.. {
+        project.component(variant("facts", version).bytes());
+        project.file("config.toml", &format!("v = {version}\n"));
+        s3.forget_requests();
+        let arguments = ["deploy", "--store", &url];
+        let passed = std::sync::atomic::AtomicUsize::new(0);
+        let nth = move |seen: &Seen| {
+            let before = |_: &Seen| passed.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            seen.method == "PUT" && before(seen) == write
+        };
+        s3.inject(Fault::Hang, nth, 1);
+        let mut child = project
+            .command(&arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // Either it ends because it has no such write, or it hangs in it and is killed.
+        let hangs = || {
+            let requests = s3.requests().into_iter();
+            requests.filter(|seen| seen.method == "PUT").count() > write
+        };
+        let ended = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break Some(status);
+            }
+            if hangs() {
+                break None;
+            }
+            std::thread::yield_now();
+        };
+        s3.heal();
+        if let Some(status) = ended {
+            assert!(status.success() && write > 4, "ended at write {write}");
+            break;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let run = ["run", "facts@live", "--store", &url, EVENT[0], EVENT[1]];
+        let served = project.json(&run)["config"].as_u64().unwrap();
+        assert_eq!(served, u64::from(version) - 1, "write {write}");
+        project.done(&arguments);
+        assert_eq!(project.json(&run)["config"], version);
+        version += 1;
+    }
+}
+
+#[test]
+fn prune_shows_first_and_spares_what_is_young_or_remembered() {
+    let s3 = S3::start();
+    let shop = Shop::in_s3(&s3);
+    shop.deploy("facts", r#"{"v": 1}"#);
+    let sealed = shop.release_with(component("echo"), "{}", Default::default());
+    let week = Duration::from_secs(8 * 24 * 3600);
+    let doomed = || {
+        let found = shop.publisher.doomed(std::time::SystemTime::now());
+        let found = shop.block_on(found).unwrap();
+        found
+            .into_iter()
+            .map(|object| object.key)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(doomed(), [""; 0], "all of it is young");
+    for key in s3.keys() {
+        s3.age(&key, week);
+    }
+    let keys = doomed();
+    assert_eq!(
+        keys.len(),
+        5,
+        "component, release, signature, statement, code: {keys:?}"
+    );
+    assert!(keys[0].contains("/releases/") && keys[0].contains(&sealed.id.to_string()));
+    let found = shop.publisher.doomed(std::time::SystemTime::now());
+    let found = shop.block_on(found).unwrap();
+    shop.block_on(shop.publisher.prune(&found)).unwrap();
+    assert_eq!(doomed(), [""; 0]);
+    assert_eq!(Setting::of(&shop).start().serves(), 1);
+}
+
+#[test]
+fn a_copy_goes_to_another_store_with_its_signatures_and_writes_nowhere_else() {
+    let s3 = S3::start();
+    let project = Project::new("facts");
+    let url = s3.url("acme");
+    project.done(&["deploy", "--store", &url]);
+    let other = project.path().join("deep/other");
+    // What somebody who can write the bucket may put there, to be copied out of the folder.
+    let key = s3
+        .keys()
+        .into_iter()
+        .find(|key| key.ends_with(".minisig"))
+        .unwrap();
+    let (release, _) = key.split_once(".json.").unwrap();
+    s3.put(
+        &format!("{release}.json./../../../../evil.minisig"),
+        b"evil",
+    );
+    let copy = [
+        "copy",
+        "facts@live",
+        "--channel",
+        "--store",
+        &url,
+        "--to",
+        text(&other),
+    ];
+    project.done(&copy);
+    assert!(!project.path().join("deep/evil.minisig").exists());
+    assert!(!project.path().join("evil.minisig").exists());
+    let run = [
+        "run",
+        "facts@live",
+        "--store",
+        text(&other),
+        EVENT[0],
+        EVENT[1],
+    ];
+    assert_eq!(project.json(&run)["config"], 1);
+    assert!(
+        other.join("facts/artifacts").is_dir(),
+        "native code goes along"
+    );
+}
+
+#[test]
+fn native_code_is_made_again_for_all_that_channels_remember() {
+    let s3 = S3::start();
+    let project = Project::new("facts");
+    let url = s3.url("acme");
+    project.done(&["deploy", "--store", &url]);
+    let artifacts = || {
+        s3.keys()
+            .into_iter()
+            .filter(|key| key.contains("/artifacts/"))
+    };
+    let before: Vec<_> = artifacts().collect();
+    assert_eq!(before.len(), 4, "{before:?}");
+    for key in artifacts() {
+        s3.remove(&key);
+    }
+    project.done(&["precompile", "--all", "--store", &url]);
+    assert_eq!(artifacts().collect::<Vec<_>>(), before);
+    let again = project.typed(&["precompile", "facts@live", "--store", &url]);
+    assert!(again.stderr.contains("There is"), "{}", again.stderr);
+}
+
+#[test]
+fn sample_events_are_compared_with_the_responses_that_are_written_down() {
+    let project = Project::new("echo");
+    let untold = project.typed(&["test"]);
+    assert_eq!(
+        (untold.exit, untold.stderr.contains("no events")),
+        (0, true)
+    );
+    project.file("events/a.json", r#"{"b": 1, "a": 2}"#);
+    project.file("events/b.json", "[1]");
+    let done = project.typed(&["test"]);
+    assert!(
+        done.stderr.contains("2 events, 0 compared"),
+        "{}",
+        done.stderr
+    );
+    project.done(&["test", "--update"]);
+    project.file("events/a.expected.json", r#"{"a": 2, "b": 1}"#);
+    let done = project.typed(&["test"]);
+    assert!(
+        done.stderr.contains("2 events, 2 compared"),
+        "{}",
+        done.stderr
+    );
+    project.file("events/b.expected.json", "[2]");
+    let (exit, words) = project.refused(&["test"]);
+    assert_eq!(
+        (exit, words.contains("expected [2], got [1]")),
+        (95, true),
+        "{words}"
+    );
+    assert_eq!(project.refused(&["deploy"]).0, 95, "nothing is released");
+    assert!(!project.path().join(".crunchbox").exists());
+}
+
+#[test]
+fn what_is_typed_wrong_is_refused_with_its_own_exit_status() {
+    let project = Project::new("facts");
+    for (arguments, exit) in [
+        (&["rollback", "facts@live:41"][..], 54),
+        (&["rollback", "facts@41"], 54),
+        (&["status", "facts"], 92),
+        (&["history", "facts@live"], 92),
+        (&["run", "facts@live", "--data", "1"], 92),
+        (&["list", "--store", "gs://bucket"], 53),
+        (&["list", "--policy", "none.toml"], 55),
+        (&["diff", "facts@1", "other@1"], 54),
+        (&["release", "missing.wasm"], 20),
+    ] {
+        let (got, words) = project.refused(arguments);
+        assert_eq!(got, exit, "{arguments:?}: {words}");
+    }
+}
