@@ -418,8 +418,7 @@ fn a_command_killed_at_any_write_leaves_a_store_that_works_and_is_repeated_with_
     let project = Project::new("facts");
     let url = s3.url("acme");
     project.done(&["deploy", "--store", &url]);
-    let mut version = 2;
-    for write in 0.. {
+    for (version, write) in (2_u8..).zip(0..) {
         project.component(variant("facts", version).bytes());
         project.file("config.toml", &format!("v = {version}\n"));
         s3.forget_requests();
@@ -462,7 +461,6 @@ fn a_command_killed_at_any_write_leaves_a_store_that_works_and_is_repeated_with_
         assert_eq!(served, u64::from(version) - 1, "write {write}");
         project.done(&arguments);
         assert_eq!(project.json(&run)["config"], version);
-        version += 1;
     }
 }
 

@@ -102,7 +102,7 @@ fn under_load(
 ) -> Vec<Vec<(u64, String)>> {
     let ending = AtomicBool::new(false);
     let handled = AtomicU64::new(0);
-    let served = std::thread::scope(|scope| {
+    std::thread::scope(|scope| {
         let threads: Vec<_> = (0..hosts)
             .map(|_| {
                 let api = RuntimeApi::start();
@@ -128,8 +128,7 @@ fn under_load(
             .into_iter()
             .map(|thread| thread.join().unwrap())
             .collect()
-    });
-    served
+    })
 }
 
 /// Waits until some more events have been handled, by counting them.

@@ -285,8 +285,10 @@ impl Conditions {
     fn limits(&self, side: &Side, artifact_bytes: u64) -> Limits {
         let sealed = &side.release.limits;
         let overridden = self.overrides.time.map(|time| time.0);
-        let time = overridden.or(sealed.time()).unwrap_or(self.defaults.time);
-        let memory = self.overrides.memory.or(sealed.memory());
+        let time = overridden
+            .or_else(|| sealed.time())
+            .unwrap_or(self.defaults.time);
+        let memory = self.overrides.memory.or_else(|| sealed.memory());
         let available = self
             .memory
             .map(|machine| machine.for_guest(Bytes(artifact_bytes)));

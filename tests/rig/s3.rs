@@ -69,11 +69,6 @@ impl S3 {
         }
     }
 
-    /// Where the server listens.
-    pub fn endpoint(&self) -> String {
-        self.endpoint.clone()
-    }
-
     /// A store in the bucket as a person names it.
     pub fn url(&self, prefix: &str) -> String {
         url(&self.endpoint, prefix)

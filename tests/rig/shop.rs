@@ -2,14 +2,13 @@
 
 use super::s3::{ACCESS_KEY, S3, SECRET_KEY};
 use super::{artifacts, compiler, guest};
-use crunchbox::address::{Address, ChannelName, FunctionName};
+use crunchbox::address::{ChannelName, FunctionName};
 use crunchbox::component::Component;
 use crunchbox::config::Layer;
 use crunchbox::engine::Engines;
 use crunchbox::engine::key::Baseline;
 use crunchbox::error::Failure;
 use crunchbox::guest::Shape;
-use crunchbox::policy::Policy;
 use crunchbox::publish::{Keyring, Move, Publisher, Sealed, SecretKey, Terms};
 use crunchbox::quantity::Bytes;
 use crunchbox::reader::Reader;
@@ -169,10 +168,6 @@ impl Shop {
         let sealed = self.release(name, config);
         self.promote(&sealed)
     }
-
-    pub fn address(&self) -> Address {
-        Address::channel(FUNCTION.parse().unwrap(), Self::live())
-    }
 }
 
 fn make_key(path: PathBuf, name: &str) -> TrustedKey {
@@ -221,11 +216,4 @@ fn shape(component: &Component) -> Shape {
 /// Limits that say nothing but how much memory.
 pub fn memory_limit(bytes: u64) -> SealedLimits {
     SealedLimits::new(None, Some(Bytes(bytes)))
-}
-
-/// A policy as a file has it.
-pub fn policy(folder: &std::path::Path, text: &str) -> Policy {
-    let path = folder.join("policy.toml");
-    std::fs::write(&path, text).unwrap();
-    Policy::find(&path).unwrap().unwrap()
 }

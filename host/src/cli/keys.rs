@@ -224,7 +224,7 @@ impl Resign {
             [] => crate::publish::inventory::functions(&*shelf.store).await?,
             named => named.iter().cloned().collect(),
         };
-        let not_after = self.not_after.and_then(Lifetime::from_now);
+        let not_after = self.not_after.and_then(Lifetime::end);
         for function in functions {
             let publisher: Publisher = self.signing.publisher(&shelf, &function)?;
             self.one(printer, &shelf, &publisher, not_after).await?;

@@ -1,7 +1,8 @@
 //! `crunchbox list`, `status`, `history`, `diff`: what is in a store and how it came there.
 
 use super::promote::channel_of;
-use super::shelf::{StoreArguments, address_or_project, print};
+use super::publisher::{address_or_project, print};
+use super::shelf::StoreArguments;
 use crate::address::{Address, ChannelName, FunctionName, Which};
 use crate::engine::key::EngineKey;
 use crate::error::{Code, Failure};

@@ -1,8 +1,8 @@
 //! `crunchbox promote`, `rollback`, `delete`: moves of a channel.
 
 use super::printer::Printer;
-use super::publisher::{MoveArguments, SigningArguments};
-use super::shelf::{StoreArguments, address_or_project};
+use super::publisher::{MoveArguments, SigningArguments, address_or_project};
+use super::shelf::StoreArguments;
 use crate::address::{Address, ChannelName, Which};
 use crate::error::{Code, Failure};
 use crate::publish::Move;

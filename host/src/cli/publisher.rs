@@ -2,15 +2,16 @@
 
 use super::printer::Printer;
 use super::shelf::{Shelf, done};
-use crate::address::{ChannelName, FunctionName};
+use crate::address::{Address, ChannelName, FunctionName};
 use crate::error::{Code, Failure};
+use crate::manifest::Manifest;
 use crate::publish::{Keyring, Move, Moved, Proposal, Publisher, Terms, Until};
 use crate::release::Author;
 use crate::telemetry::printable;
 use jiff::{SignedDuration, SpanRelativeTo, Timestamp};
 use serde_json::{Value, json};
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// Who signs.
@@ -69,7 +70,7 @@ impl FromStr for Lifetime {
 
 impl Lifetime {
     /// The moment when it is over, if it begins now and ever ends.
-    pub(super) fn from_now(self) -> Option<Timestamp> {
+    pub(super) fn end(self) -> Option<Timestamp> {
         Timestamp::now().checked_add(self.0?).ok()
     }
 }
@@ -117,7 +118,7 @@ impl MoveArguments {
             after: self.after,
             until: match self.not_after {
                 None => Until::AsBefore,
-                Some(lifetime) => lifetime.from_now().map_or(Until::Always, Until::Moment),
+                Some(lifetime) => lifetime.end().map_or(Until::Always, Until::Moment),
             },
         }
     }
@@ -151,6 +152,30 @@ impl MoveArguments {
         report(printer, &proposal, moved);
         Ok(())
     }
+}
+
+/// The address that was typed, or the project's own channel.
+pub(super) fn address_or_project(typed: Option<&Address>) -> Result<Address, Failure> {
+    if let Some(address) = typed {
+        return Ok(address.clone());
+    }
+    match Manifest::find(Path::new("."))? {
+        Some(manifest) => Ok(Address::channel(manifest.name, Default::default())),
+        None => Err(Failure::new(
+            Code::AddressInvalid,
+            "expected an address such as `crunch@live`, or a crunchbox.toml in this folder",
+        )),
+    }
+}
+
+/// Prints one JSON document or lines for a person, as the result of a command.
+pub(super) fn print(
+    json: bool,
+    document: impl FnOnce() -> serde_json::Value,
+    text: impl FnOnce() -> String,
+) -> Result<(), Failure> {
+    let text = if json { document().to_string() } else { text() };
+    super::printer::result(format!("{text}\n").as_bytes())
 }
 
 /// Asks a person at a terminal; nobody else.

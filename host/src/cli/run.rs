@@ -69,8 +69,8 @@ impl Run {
     ) -> Result<u8, Failure> {
         let sources = self.sources()?;
         let (ready, origins) = match self.address()? {
-            Some(address) => self.from_store(printer, &address, variables).await?,
-            None => self.from_files(printer, variables).await?,
+            Some(address) => self.stored(printer, &address, variables).await?,
+            None => self.built(printer, variables).await?,
         };
         report_start(printer, &ready, &origins);
         handle_all(printer, &ready, &sources).await
@@ -87,7 +87,7 @@ impl Run {
         Ok(text.parse().ok())
     }
 
-    async fn from_files(
+    async fn built(
         &self,
         printer: &Printer,
         variables: Variables<'_>,
@@ -111,7 +111,7 @@ impl Run {
     }
 
     /// Runs what the store has, as a host would: verified, under its sealed limits and configuration.
-    async fn from_store(
+    async fn stored(
         &self,
         printer: &Printer,
         address: &Address,

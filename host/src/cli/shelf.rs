@@ -1,7 +1,7 @@
 //! Where a command finds releases, and whom it believes: `--store`, `--policy`, the environment, the project's files.
 
 use super::printer::Printer;
-use crate::address::{Address, FunctionName};
+use crate::address::FunctionName;
 use crate::cache::Cache;
 use crate::error::{Code, Failure};
 use crate::manifest::Manifest;
@@ -38,6 +38,7 @@ pub(super) struct Shelf {
     pub(super) policy: Policy,
     /// Where the policy lies, or would lie.
     pub(super) policy_path: PathBuf,
+    #[cfg(feature = "publish")]
     pub(super) publishing: Publishing,
 }
 
@@ -66,6 +67,7 @@ impl StoreArguments {
             location,
             policy,
             policy_path,
+            #[cfg(feature = "publish")]
             publishing,
         })
     }
@@ -125,30 +127,6 @@ impl Shelf {
         let cache = Cache::open(cache, self.store.location(), CACHE_BYTES)?;
         Ok(self.reader(function)?.with_cache(Some(cache)))
     }
-}
-
-/// The address that was typed, or the project's own channel.
-pub(super) fn address_or_project(typed: Option<&Address>) -> Result<Address, Failure> {
-    if let Some(address) = typed {
-        return Ok(address.clone());
-    }
-    match Manifest::find(Path::new("."))? {
-        Some(manifest) => Ok(Address::channel(manifest.name, Default::default())),
-        None => Err(Failure::new(
-            Code::AddressInvalid,
-            "expected an address such as `crunch@live`, or a crunchbox.toml in this folder",
-        )),
-    }
-}
-
-/// Prints one JSON document or lines for a person, as the result of a command.
-pub(super) fn print(
-    json: bool,
-    document: impl FnOnce() -> serde_json::Value,
-    text: impl FnOnce() -> String,
-) -> Result<(), Failure> {
-    let text = if json { document().to_string() } else { text() };
-    super::printer::result(format!("{text}\n").as_bytes())
 }
 
 /// Says one thing that was done.

@@ -183,7 +183,7 @@ impl Keyring {
         let message = if wanted.is_empty() {
             format!("the policy trusts no key with the role `{role}` for `{function}`")
         } else {
-            let folder = self.folder.as_deref().unwrap_or(Path::new("?"));
+            let folder = self.folder.as_deref().unwrap_or_else(|| Path::new("?"));
             format!(
                 "expected the secret half of {} with --key, in CRUNCHBOX_KEY or in {}, found none",
                 wanted.join(" or "),

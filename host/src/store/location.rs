@@ -102,7 +102,7 @@ fn s3(rest: &str) -> Result<S3Location, String> {
             }
         }
     }
-    location.path_style = path_style.unwrap_or(location.endpoint.is_some());
+    location.path_style = path_style.unwrap_or_else(|| location.endpoint.is_some());
     Ok(location)
 }
 

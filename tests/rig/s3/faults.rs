@@ -39,8 +39,6 @@ pub struct Seen {
     pub method: String,
     /// The object's key; empty if the request is about the bucket.
     pub key: String,
-    /// The query as it was sent.
-    pub query: String,
     /// Whether there is an `If-Match` or an `If-None-Match`.
     pub conditional: bool,
     /// What was answered; 0 if nothing was, or nothing yet.
@@ -55,7 +53,6 @@ impl Seen {
         Self {
             method: request.method().to_string(),
             key: decoded(key.unwrap_or_default()),
-            query: uri.query().unwrap_or_default().to_owned(),
             conditional: headers.contains_key(IF_MATCH) || headers.contains_key(IF_NONE_MATCH),
             status: 0,
         }

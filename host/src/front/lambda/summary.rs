@@ -25,7 +25,7 @@ impl Serving {
     pub(super) fn summarise(&self, next: &NextEvent, outcome: &Outcome) {
         let cold = self.cold.swap(false, Ordering::Relaxed);
         let guest = self.host.guest();
-        let served = outcome.served.as_ref().unwrap_or(guest.identity());
+        let served = outcome.served.as_ref().unwrap_or_else(|| guest.identity());
         let standing = self.standing();
         let mut fields = vec![field("outcome", outcome.code()), field("cold", cold)];
         fields.extend(usage(next, outcome));
