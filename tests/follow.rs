@@ -5,6 +5,7 @@ use crate::rig::{Fault, Followed, S3, Seen, Setting, Shop};
 use crunchbox::component::Digest;
 use crunchbox::error::Code;
 use crunchbox::publish::{Copied, Move, Terms, Until};
+use crunchbox::quantity::Bytes;
 use crunchbox::release::{Serves, StoreConfig};
 use crunchbox::store::{Folder, Store};
 use std::time::Duration;
@@ -540,6 +541,23 @@ fn a_host_starts_from_its_cache_when_the_store_is_down_and_goes_on_when_it_is_ba
     shop.deploy("facts", r#"{"v": 2}"#);
     followed.look();
     assert_eq!(followed.serves(), 2);
+}
+
+#[test]
+fn processes_that_share_a_cache_too_small_for_all_of_them_all_start() {
+    let s3 = S3::start();
+    let shop = Shop::in_s3(&s3);
+    shop.deploy("facts", "{}");
+    let cache = tempfile::tempdir().unwrap();
+    let folder = cache.path().join("cache");
+    for limit in [Bytes(0), Bytes(100_000), Bytes::mebi(64)] {
+        std::thread::scope(|scope| {
+            for _ in 0..6 {
+                let setting = Setting::of(&shop).cache(&folder).cache_limit(limit);
+                scope.spawn(move || assert_eq!(setting.start().serves(), 1));
+            }
+        });
+    }
 }
 
 #[test]

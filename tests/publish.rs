@@ -128,6 +128,9 @@ fn the_same_sources_make_the_same_release_wherever_they_lie_and_it_is_not_sent_a
         (&"release".into(), &false.into())
     );
     assert_eq!(again.stdout.trim_end(), id);
+    // Several at once, as `release functions/*` names them.
+    let both = here.done(&["release", ".", text(there.path()), "--store", "both"]);
+    assert_eq!(both.lines().collect::<Vec<_>>(), [&id, &id]);
     let told = here.typed(&["release"]);
     assert!(told.stderr.contains("unchanged"), "{}", told.stderr);
 }

@@ -57,6 +57,7 @@ pub struct Setting<'a> {
     shop: &'a Shop,
     cache: Option<&'a Path>,
     bundle: Option<&'a Path>,
+    cache_limit: Bytes,
     min_sequence: u64,
     memory: u64,
     start_time: Duration,
@@ -69,6 +70,7 @@ impl<'a> Setting<'a> {
             shop,
             cache: None,
             bundle: None,
+            cache_limit: Bytes::mebi(64),
             min_sequence: 0,
             memory: 256,
             start_time: Duration::from_secs(8),
@@ -77,6 +79,12 @@ impl<'a> Setting<'a> {
 
     pub fn cache(mut self, folder: &'a Path) -> Self {
         self.cache = Some(folder);
+        self
+    }
+
+    /// How much the cache may hold.
+    pub fn cache_limit(mut self, limit: Bytes) -> Self {
+        self.cache_limit = limit;
         self
     }
 
@@ -107,9 +115,9 @@ impl<'a> Setting<'a> {
         let log = Log::new(Format::Json, Level::Info, memory.clone()).unwrap();
         let clock = Arc::new(Hand::default());
         let reader = &self.shop.publisher.reader;
-        let cache = self
-            .cache
-            .map(|folder| Cache::open(folder, reader.store().location(), Bytes::mebi(64)).unwrap());
+        let cache = self.cache.map(|folder| {
+            Cache::open(folder, reader.store().location(), self.cache_limit).unwrap()
+        });
         let conditions = Conditions {
             native: Native::Stored,
             defaults: Limits::default(),

@@ -136,7 +136,7 @@ impl Reader {
     /// Goes on with a download from where it is. If the future is dropped, what has come stays.
     ///
     /// # Errors
-    /// [`ReadError`]; after [`StoreError::Unreachable`] it can be gone on with.
+    /// [`ReadError`]; after [`store::StoreError::Unreachable`] it can be gone on with.
     pub async fn download(&self, download: &mut Download) -> Result<(), ReadError> {
         let statement = download.statement().clone();
         if download.bytes() >= statement.size {
