@@ -231,6 +231,9 @@ fn the_first_release_into_a_bucket_makes_a_key_and_a_policy_and_prints_no_secret
     let secret = secret.lines().nth(1).unwrap();
     let policy = std::fs::read_to_string(project.path().join("policy.toml")).unwrap();
     assert!(policy.contains("[[keys]]") && !policy.contains(secret));
+    // The policy is all that a host needs, and says where the store is for those who stand here.
+    assert!(policy.contains("url = \"s3://functions/acme"), "{policy}");
+    assert_eq!(project.json(&["list", "--json"])["functions"][0], "facts");
     assert!(!done.stderr.contains(secret) && !done.stdout.contains(secret));
     for key in s3.keys() {
         let object = s3.object(&key).unwrap();

@@ -8,6 +8,7 @@ use crate::error::{Code, Failure};
 use crate::policy::Policy;
 use crate::publish::{Keyring, Publisher, SecretKey};
 use crate::settings::{Publishing, Variables};
+use crate::store::Location;
 use crate::trust::{Pattern, Role, TrustedKey};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -111,7 +112,10 @@ impl New {
             self.name.as_str(),
             roles,
             self.functions.clone(),
-            &self.policy,
+            &PolicyFile {
+                path: &self.policy,
+                store: None,
+            },
             &publishing,
             password,
         )?;
@@ -154,18 +158,24 @@ pub(super) fn report(printer: &Printer, made: &Made, policy: &Path) {
     });
 }
 
+/// A policy to add a key to; a new one says where the store is as well.
+pub(super) struct PolicyFile<'a> {
+    pub(super) path: &'a Path,
+    pub(super) store: Option<&'a Location>,
+}
+
 /// Makes a key and has the policy trust it.
 pub(super) fn make(
     name: &str,
     roles: Vec<Role>,
     functions: Pattern,
-    policy: &Path,
+    policy: &PolicyFile<'_>,
     publishing: &Publishing,
     password: Option<&str>,
 ) -> Result<Made, Failure> {
-    let known = Policy::find(policy)?.unwrap_or_default();
+    let known = Policy::find(policy.path)?.unwrap_or_default();
     if known.trust.keys().iter().any(|key| key.name == name) {
-        let message = format!("`{}` trusts a key `{name}` already", policy.display());
+        let message = format!("`{}` trusts a key `{name}` already", policy.path.display());
         return Err(Failure::new(Code::PolicyInvalid, message).with_hint("choose another name"));
     }
     let ring = Keyring {
@@ -190,14 +200,18 @@ pub(super) fn make(
 }
 
 /// Adds a key at the end of the policy's file; what stands there stays as its author wrote it.
-fn add_to_policy(path: &Path, key: &TrustedKey) -> Result<(), Failure> {
+fn add_to_policy(policy: &PolicyFile<'_>, key: &TrustedKey) -> Result<(), Failure> {
+    let path = policy.path;
     let failed = |error: std::io::Error| {
         let message = format!("cannot write the policy `{}`: {error}", path.display());
         Failure::new(Code::OutputFailed, message)
     };
     let mut text = match std::fs::read_to_string(path) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => match policy.store {
+            Some(Location::S3(s3)) => format!("[store]\nurl = {:?}\n", s3.url()),
+            Some(Location::Folder(_)) | None => String::new(),
+        },
         Err(error) => return Err(failed(error)),
     };
     if !text.is_empty() {

@@ -289,7 +289,10 @@ fn with_keys(printer: &Printer, mut shelf: Shelf) -> Result<Shelf, Failure> {
         "first",
         Role::ALL.to_vec(),
         Pattern::any(),
-        &shelf.policy_path,
+        &keys::PolicyFile {
+            path: &shelf.policy_path,
+            store: Some(&shelf.location),
+        },
         &shelf.publishing,
         None,
     )?;

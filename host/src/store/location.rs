@@ -106,6 +106,36 @@ fn s3(rest: &str) -> Result<S3Location, String> {
     Ok(location)
 }
 
+impl S3Location {
+    /// The text that this was read from, or one that says the same.
+    pub fn url(&self) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        let mut pair = |name, value: Option<&str>| {
+            if let Some(value) = value {
+                query.append_pair(name, value);
+            }
+        };
+        pair("region", self.region.as_deref());
+        pair("endpoint", self.endpoint.as_deref());
+        let usual = self.path_style == self.endpoint.is_some();
+        let path_style = if self.path_style { "true" } else { "false" };
+        pair("path-style", (!usual).then_some(path_style));
+        pair(
+            "checksums",
+            self.checksums_when_required.then_some("when-required"),
+        );
+        let place = if self.prefix.is_empty() {
+            self.bucket.clone()
+        } else {
+            format!("{}/{}", self.bucket, self.prefix)
+        };
+        match query.finish().as_str() {
+            "" => format!("s3://{place}"),
+            query => format!("s3://{place}?{query}"),
+        }
+    }
+}
+
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -148,6 +178,7 @@ mod tests {
             s3.to_string(),
             "s3://acme/crunchbox at http://127.0.0.1:9000"
         );
+        assert_eq!(s3.url().parse(), Ok(Location::S3(s3)));
         assert_eq!(
             "s3://acme".parse::<Location>().unwrap().to_string(),
             "s3://acme"
