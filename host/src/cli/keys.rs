@@ -6,7 +6,7 @@ use super::shelf::{Shelf, StoreArguments, done};
 use crate::address::FunctionName;
 use crate::error::{Code, Failure};
 use crate::policy::Policy;
-use crate::publish::{Keyring, Publisher, SecretKey};
+use crate::publish::{Keyring, Publisher, SecretKey, Until};
 use crate::settings::{Publishing, Variables};
 use crate::store::Location;
 use crate::trust::{Pattern, Role, TrustedKey};
@@ -238,12 +238,19 @@ impl Resign {
             [] => crate::publish::inventory::functions(&*shelf.store).await?,
             named => named.iter().cloned().collect(),
         };
-        let not_after = self.not_after.and_then(Lifetime::end);
+        let until = self.not_after.map(Lifetime::until);
+        let mut skipped = 0;
         for function in functions {
             let publisher: Publisher = self.signing.publisher(&shelf, &function)?;
-            self.one(printer, &shelf, &publisher, not_after).await?;
+            skipped += self.one(printer, &shelf, &publisher, until).await?;
         }
-        Ok(())
+        if skipped == 0 {
+            return Ok(());
+        }
+        let message = format!("{skipped} objects were left as they are");
+        Err(Failure::new(Code::SignatureInvalid, message).with_hint(
+            "look at each; `--first` signs what was never signed, `promote` writes a channel anew",
+        ))
     }
 
     async fn one(
@@ -251,14 +258,14 @@ impl Resign {
         printer: &Printer,
         shelf: &Shelf,
         publisher: &Publisher,
-        not_after: Option<jiff::Timestamp>,
-    ) -> Result<(), Failure> {
+        until: Option<Until>,
+    ) -> Result<usize, Failure> {
         let function = publisher.reader.function();
         if !shelf.policy.trust.is_signed() {
             let message = format!("`{}` trusts no key", shelf.policy_path.display());
             return Err(Failure::new(Code::KeyMissing, message));
         }
-        let signed = publisher.resign(self.first, not_after).await?;
+        let signed = publisher.resign(self.first, until).await?;
         let what = format!(
             "{function}: {} releases, {} artifacts, {} channels",
             signed.releases, signed.statements, signed.channels
@@ -277,13 +284,6 @@ impl Resign {
         for skipped in &signed.skipped {
             done(printer, "Skipped", &crate::telemetry::printable(skipped));
         }
-        match signed.skipped.len() {
-            0 => Ok(()),
-            count => Err(Failure::new(
-                Code::SignatureInvalid,
-                format!("{count} objects of {function} were left as they are"),
-            )
-            .with_hint("look at each; `--first` signs what was never signed, `promote` writes a channel anew")),
-        }
+        Ok(signed.skipped.len())
     }
 }

@@ -69,9 +69,12 @@ impl FromStr for Lifetime {
 }
 
 impl Lifetime {
-    /// The moment when it is over, if it begins now and ever ends.
-    pub(super) fn end(self) -> Option<Timestamp> {
-        Timestamp::now().checked_add(self.0?).ok()
+    /// When it is over, if it begins now.
+    pub(super) fn until(self) -> Until {
+        let end = self
+            .0
+            .and_then(|time| Timestamp::now().checked_add(time).ok());
+        end.map_or(Until::Always, Until::Moment)
     }
 }
 
@@ -118,7 +121,7 @@ impl MoveArguments {
             after: self.after,
             until: match self.not_after {
                 None => Until::AsBefore,
-                Some(lifetime) => lifetime.end().map_or(Until::Always, Until::Moment),
+                Some(lifetime) => lifetime.until(),
             },
         }
     }

@@ -20,24 +20,23 @@ impl Follower {
     pub async fn start(&mut self, engines: &Engines, time: Duration) -> Result<Guest, Failure> {
         self.recall();
         let kept = self.kept(&self.with.reader.place().channel(&self.with.channel));
-        let time = match (kept, &self.with.bundle) {
+        let hurried = match (kept, &self.with.bundle) {
             (None, None) => time,
             _ => time.min(WITH_FALLBACK),
         };
-        let first = match tokio::time::timeout(time, self.start_from_store(engines)).await {
-            Ok(Ok(guest)) => return Ok(guest),
-            Ok(Err(failure)) => failure,
-            Err(_) => self.too_slow(time),
+        let first = match self.start_within(hurried, engines).await {
+            Ok(guest) => return Ok(guest),
+            Err(failure) => failure,
         };
-        self.pace.look_failed();
-        self.pace.taking();
-        self.pace.take_failed();
         let cache = self.with.reader.cache();
         let cache = cache.map(|cache| Arc::new(cache.as_store()) as Arc<dyn Store>);
         for (name, store) in [("cache", cache), ("bundle", self.with.bundle.clone())] {
             let Some(store) = store else { continue };
             match self.start_from(store, engines).await {
                 Ok(guest) => {
+                    self.pace.look_failed();
+                    self.pace.taking();
+                    self.pace.take_failed();
                     let number = self.next.as_ref().map(|next| next.signed.channel.sequence);
                     self.say(&first, number.unwrap_or(0));
                     return Ok(guest);
@@ -49,7 +48,19 @@ impl Follower {
                 }
             }
         }
-        Err(first)
+        // What looked like something else to start from was none: the store gets the rest of the time.
+        let left = time.saturating_sub(hurried);
+        if left.is_zero() || first.code != Code::StoreUnreachable {
+            return Err(first);
+        }
+        self.start_within(left, engines).await
+    }
+
+    async fn start_within(&mut self, time: Duration, engines: &Engines) -> Result<Guest, Failure> {
+        match tokio::time::timeout(time, self.start_from_store(engines)).await {
+            Ok(started) => started,
+            Err(_) => Err(self.too_slow(time)),
+        }
     }
 
     /// What an earlier process of this environment has seen and proven.

@@ -10,7 +10,7 @@ use crate::guest::Shape;
 use crate::reader::SIGNATURE_BYTES_MAX;
 use crate::release::{ComponentRef, Grants, Release, SealedLimits};
 use crate::store::{self, Condition};
-use crate::trust::{KeyId, Role};
+use crate::trust::{KeyId, Role, Trust};
 use bytes::Bytes;
 
 /// A release that is not in a store yet.
@@ -97,7 +97,13 @@ impl Publisher {
         }
         let (there, tag) = store::read(&**self.store(), &place, SIGNATURE_BYTES_MAX).await?;
         let there = String::from_utf8_lossy(&there).into_owned();
-        let trust = self.reader.trust();
+        let own = self
+            .reader
+            .trust()
+            .keys()
+            .iter()
+            .filter(|own| own.id == *key);
+        let trust = Trust::new(own.cloned().collect());
         let verified = trust.verify(Role::Release, self.function(), text.as_bytes(), &[there]);
         if verified.is_ok() {
             return Ok(Written::Before);

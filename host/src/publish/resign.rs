@@ -7,8 +7,7 @@ use crate::error::Failure;
 use crate::reader::{DOCUMENT_BYTES_MAX, ReadError};
 use crate::release::{Envelope, SignedStatement};
 use crate::store::Condition;
-use crate::trust::{Role, Trust};
-use jiff::Timestamp;
+use crate::trust::{Role, Trust, signer};
 
 /// How many of each were signed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,7 +31,7 @@ impl Publisher {
     pub async fn resign(
         &self,
         was_unsigned: bool,
-        not_after: Option<Timestamp>,
+        renewed: Option<Until>,
     ) -> Result<Resigned, Failure> {
         let mut done = Resigned::default();
         let before = if was_unsigned {
@@ -49,8 +48,12 @@ impl Publisher {
             }
         }
         for entry in self.store().list(&self.reader.place().artifacts()).await? {
-            if entry.key.ends_with(".json") && self.resign_statement(&entry.key).await? {
-                done.statements += 1;
+            if !entry.key.ends_with(".json") {
+                continue;
+            }
+            match self.resign_statement(&entry.key).await? {
+                Ok(signed) => done.statements += u64::from(signed),
+                Err(problem) => done.skipped.push(problem),
             }
         }
         for (name, signed) in super::inventory::channels(&before).await? {
@@ -62,9 +65,9 @@ impl Publisher {
                     continue;
                 }
             };
-            if not_after.is_some() && signed.channel.serves.is_some() {
+            if let (Some(until), true) = (renewed, signed.channel.serves.is_some()) {
                 let terms = Terms {
-                    until: not_after.map_or(Until::AsBefore, Until::Moment),
+                    until,
                     ..Terms::default()
                 };
                 let proposal = self.propose(&name, &Move::Renew, terms).await?;
@@ -103,22 +106,26 @@ impl Publisher {
     }
 
     /// A statement is signed only if a trusted key vouches for it: nobody can see from native code what it does.
-    async fn resign_statement(&self, key: &str) -> Result<bool, Failure> {
-        let (envelope, tag) = self.reader.statement_envelope(key).await?;
-        let trusted = envelope.verify(self.reader.trust(), Role::Artifact, self.function());
-        let Ok(statement) = SignedStatement::read(&envelope) else {
-            return Ok(false);
+    /// Says why not, where it is to be left.
+    async fn resign_statement(&self, key: &str) -> Result<Result<bool, String>, Failure> {
+        let (envelope, tag) = match self.reader.statement_envelope(key).await {
+            Ok(found) => found,
+            Err(ReadError::Store(error)) => return Err(error.into()),
+            Err(error) => return Ok(Err(error.to_string())),
         };
-        if trusted.is_err() {
-            return Ok(false);
-        }
+        let trusted = envelope.verify(self.reader.trust(), Role::Artifact, self.function());
+        let statement = match (trusted, SignedStatement::read(&envelope)) {
+            (Ok(()), Ok(statement)) => statement,
+            (Err(error), _) => return Ok(Err(format!("`{key}`: {error}"))),
+            (_, Err(error)) => return Ok(Err(format!("`{key}`: {error}"))),
+        };
         let comment = format!("{} artifact {}", statement.engine, statement.artifact);
         let Some(envelope) = self.added(Role::Artifact, &envelope, &comment)? else {
-            return Ok(false);
+            return Ok(Ok(false));
         };
         let text = envelope.to_text().into();
         self.store().put(key, text, Condition::Matches(tag)).await?;
-        Ok(true)
+        Ok(Ok(true))
     }
 
     /// The envelope with signatures by those of our keys that have not signed yet; none if all have.
@@ -128,7 +135,19 @@ impl Publisher {
         envelope: &Envelope,
         comment: &str,
     ) -> Result<Option<Envelope>, Failure> {
-        let there = envelope.signers();
+        let trust = self.reader.trust();
+        let counts = |text: &String| {
+            let (payload, text) = (envelope.payload.as_bytes(), std::slice::from_ref(text));
+            trust.verify(role, self.function(), payload, text).is_ok()
+        };
+        // Those of keys that the policy has dropped go, so that their number does not grow with each change of keys.
+        let kept: Vec<String> = envelope
+            .signatures
+            .iter()
+            .filter(|text| counts(text))
+            .cloned()
+            .collect();
+        let there: Vec<_> = kept.iter().filter_map(|text| signer(text)).collect();
         let ours = self.sign(role, &envelope.payload, comment)?;
         let new: Vec<String> = ours
             .into_iter()
@@ -138,8 +157,9 @@ impl Publisher {
         if new.is_empty() {
             return Ok(None);
         }
-        let mut more = envelope.clone();
-        more.signatures.extend(new);
-        Ok(Some(more))
+        Ok(Some(Envelope {
+            payload: envelope.payload.clone(),
+            signatures: kept.into_iter().chain(new).collect(),
+        }))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{FormatError, check_object};
 use crate::address::FunctionName;
-use crate::trust::{KeyId, Role, Trust, TrustError, signer};
+use crate::trust::{Role, Trust, TrustError};
 use serde::{Deserialize, Serialize};
 
 /// More than any rotation of keys needs.
@@ -58,13 +58,5 @@ impl Envelope {
         function: &FunctionName,
     ) -> Result<(), TrustError> {
         trust.verify(role, function, self.payload.as_bytes(), &self.signatures)
-    }
-
-    /// Whose signatures are there, as they say themselves.
-    pub fn signers(&self) -> Vec<KeyId> {
-        self.signatures
-            .iter()
-            .filter_map(|text| signer(text))
-            .collect()
     }
 }
