@@ -2,6 +2,7 @@
 //! Whatever goes wrong on the way, the last good release serves on; the reason is logged once per cause.
 
 mod clock;
+mod memory;
 mod pace;
 mod start;
 
@@ -17,18 +18,13 @@ use crate::release::Channel;
 use crate::store::{Store, Tag};
 use crate::telemetry::{Line, Source};
 use jiff::Timestamp;
+use memory::Memory;
 use pace::Pace;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use clock::{Clock, Moment, SystemClock};
-
-/// The longest that one conditional request may hold up an event.
-const STALE_LOOK: Duration = Duration::from_millis(150);
-
-/// The longest that a look and what it leads to may take at a time; what is not finished then goes on at the next.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// A look that has less than this is not begun: it would only tell of its own haste.
 const LOOK_MIN: Duration = Duration::from_millis(50);
@@ -38,9 +34,6 @@ const EVENT_SHARE: u32 = 4;
 
 /// What a download has to bring in one look to be called slow and not stuck; one that fetched all it needed has more.
 const PROGRESS_MIN: u64 = 64 << 10;
-
-/// The most that is read of what an earlier process wrote.
-const KEPT_BYTES_MAX: u64 = 1 << 20;
 
 /// The most of an error's text that is logged: some of it may be a stranger's words.
 const WORDS_MAX: usize = 1 << 10;
@@ -100,6 +93,24 @@ impl Fault for FollowError {
     }
 }
 
+/// How long looks may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Looks {
+    /// The longest that one conditional request may hold up an event.
+    pub hurried: Duration,
+    /// The longest that a look and what it leads to may take at a time; what is not finished then goes on at the next.
+    pub patient: Duration,
+}
+
+impl Default for Looks {
+    fn default() -> Self {
+        Self {
+            hurried: Duration::from_millis(150),
+            patient: Duration::from_secs(1),
+        }
+    }
+}
+
 /// What a follower is told at its start.
 #[derive(Debug)]
 pub struct Following {
@@ -109,6 +120,8 @@ pub struct Following {
     pub channel: ChannelName,
     /// When to look.
     pub refresh: Refresh,
+    /// How long looks may take.
+    pub looks: Looks,
     /// The smallest number that is believed.
     pub min_sequence: u64,
     /// A store in the package, to start from when there is nothing else.
@@ -142,6 +155,13 @@ pub struct Follower {
 struct Next {
     signed: SignedChannel,
     preparation: Preparation,
+}
+
+/// How far a take-over got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Swapped {
+    Done,
+    Later,
 }
 
 /// Whether a look found something to take up.
@@ -212,16 +232,16 @@ impl Follower {
     /// Looks before an event that would else be served by what nobody has looked at for too long: one request within a
     /// short time of its own. Only if it finds something new is more of the event's `time` spent, a quarter at most.
     pub async fn look_before(&mut self, host: &Host, time: Duration) {
-        let look = time.min(STALE_LOOK);
+        let look = (time / EVENT_SHARE).min(self.with.looks.hurried);
         if look < LOOK_MIN {
             return;
         }
+        self.wake();
         self.pace.hurrying();
-        self.with.reader.store().wake();
         match tokio::time::timeout(look, self.ask()).await {
             Ok(Ok(Found::New)) => {
                 self.looked();
-                let time = (time / EVENT_SHARE).min(LOOK);
+                let time = (time / EVENT_SHARE).min(self.with.looks.patient);
                 self.take_up(host, time).await;
             }
             Ok(Ok(Found::Nothing)) => self.looked(),
@@ -237,14 +257,14 @@ impl Follower {
     /// Looks if it is time to, and takes up what is new, within `time` and a second at most; what is not finished then
     /// goes on at the next look.
     pub async fn look(&mut self, host: &Host, time: Duration) {
-        let time = time.min(LOOK);
+        let time = time.min(self.with.looks.patient);
         if time < LOOK_MIN {
             return;
         }
         let started = self.pace.now();
         // What is fetched already needs all the time for its first instance.
         let is_fetched = |next: &Next| next.preparation.is_fetched();
-        let comes_first = self.next.as_ref().is_some_and(is_fetched) && self.pace.may_take();
+        let comes_first = self.next.as_ref().is_some_and(is_fetched) && self.pace.is_untried();
         if !comes_first && self.pace.may_look() && !self.ask_within(time).await {
             return;
         }
@@ -254,9 +274,7 @@ impl Follower {
 
     /// One conditional request for the channel; whether there was an answer to be believed.
     async fn ask_within(&mut self, time: Duration) -> bool {
-        if self.pace.is_out_of_touch() {
-            self.with.reader.store().wake();
-        }
+        self.wake();
         self.pace.looking();
         let failure = match tokio::time::timeout(time, self.ask()).await {
             Ok(Ok(_)) => {
@@ -269,6 +287,13 @@ impl Follower {
         self.pace.look_failed();
         self.say(&failure, 0);
         false
+    }
+
+    /// Connections that were open when an environment fell asleep lead nowhere when it wakes.
+    fn wake(&self) {
+        if self.pace.is_out_of_touch() {
+            self.with.reader.store().wake();
+        }
     }
 
     fn looked(&mut self) {
@@ -300,12 +325,13 @@ impl Follower {
         }
         self.seen = channel.sequence;
         self.seen_text = Some(text.clone());
-        self.keep(&self.seen_key(), &signed);
+        self.memory().keep_seen(&signed);
         let preparation = match self.preparation(channel) {
             Ok(preparation) => preparation,
             Err(error) => {
-                // The channel has left whatever waited to be taken up.
+                // The channel has left whatever waited to be taken up, and whatever it was believed to be.
                 self.next = None;
+                self.tag = None;
                 return Err(error.into());
             }
         };
@@ -322,26 +348,8 @@ impl Follower {
         Ok(Found::Nothing)
     }
 
-    /// Keeps a state in the cache for the next process of this environment, unless another has kept a later one.
-    fn keep(&self, key: &str, signed: &SignedChannel) {
-        let Some(cache) = self.with.reader.cache() else {
-            return;
-        };
-        let kept = self.kept(key).map(|kept| kept.channel.sequence);
-        if kept.is_none_or(|kept| kept <= signed.channel.sequence) {
-            // A full disk costs the next start an answer of the store, and this event nothing.
-            let _ = cache.keep(key, signed.envelope.to_text().as_bytes());
-        }
-    }
-
-    /// A state in the cache, if it is to be believed.
-    fn kept(&self, key: &str) -> Option<SignedChannel> {
-        let reader = &self.with.reader;
-        let text = reader.cache()?.read(key, KEPT_BYTES_MAX)?;
-        let tag = Tag(String::new());
-        reader
-            .check_channel(key, &self.with.channel, &text, tag)
-            .ok()
+    fn memory(&self) -> Memory {
+        Memory::new(&self.with.reader, &self.with.channel)
     }
 
     /// The way from a state to a guest, if the state is one that anything can be made of.
@@ -378,38 +386,57 @@ impl Follower {
         let number = next.signed.channel.sequence;
         let before = next.preparation.progress();
         let failure = match tokio::time::timeout(time, self.swap(host, time)).await {
-            Ok(Ok(())) => return,
+            Ok(Ok(_)) => return,
             Ok(Err(failure)) => failure,
             Err(_) => {
-                let now = self.next.as_ref().map(|next| next.preparation.progress());
+                let next = self.next.as_ref();
+                let now = next.map(|next| next.preparation.progress());
                 // Slow is not stuck: what has come stays, and the next look goes on from there. But a trickle would
                 // cost each event of a day a second.
                 if now.is_some_and(|now| now >= before.saturating_add(PROGRESS_MIN)) {
                     return;
                 }
-                self.too_slow(time)
+                if next.is_some_and(|next| next.preparation.is_fetched()) {
+                    let time = Time(time);
+                    let message = format!("loading and trying it took longer than {time}");
+                    Failure::new(Code::SmokeFailed, message)
+                } else {
+                    self.too_slow(time)
+                }
             }
         };
         self.pace.taking();
         self.pace.take_failed();
-        if failure.code != Code::StoreUnreachable
-            && let Some(next) = &mut self.next
+        if let Some(next) = &mut self.next
+            && let Some(remember) = next.preparation.let_go(&self.with.reader)
         {
-            next.preparation.forget(&self.with.reader);
+            drop(tokio::task::spawn_blocking(remember));
         }
         self.say(&failure, number);
     }
 
-    /// Fetches, loads and tries what is new, then lets it serve. Until the last step nothing has changed.
-    async fn swap(&mut self, host: &Host, time: Duration) -> Result<(), Failure> {
-        let Some(next) = &mut self.next else {
-            return Ok(());
-        };
+    /// Fetches, loads and tries what is new, then lets it serve. Until the last step nothing has changed. Says whether it
+    /// came to that, or is better gone on with in a look of its own.
+    async fn swap(&mut self, host: &Host, time: Duration) -> Result<Swapped, Failure> {
         let started = self.pace.now();
+        if let Some(next) = &self.next {
+            // Its time may have passed while it waited.
+            self.preparation(&next.signed.channel)?;
+        }
+        let Some(next) = &mut self.next else {
+            return Ok(Swapped::Later);
+        };
+        let was_fetched = next.preparation.is_fetched();
         let serving = host.guest().artifact_bytes();
         let (reader, conditions) = (&self.with.reader, &self.with.conditions);
         next.preparation.fetch(reader, conditions, serving).await?;
-        let guest = Arc::new(next.preparation.load(host.engines(), conditions)?);
+        let left = time.saturating_sub(self.pace.now().since(&started));
+        if !was_fetched && left < time / 2 {
+            // An instance that is slow to be made would be blamed for what the network took.
+            return Ok(Swapped::Later);
+        }
+        let (artifact, parts) = next.preparation.parts(conditions)?;
+        let guest = Arc::new(host.load(artifact, parts).await?);
         let left = time.saturating_sub(self.pace.now().since(&started));
         // Its own end comes before that of the look, so that it is the instance that was too slow, not the store.
         let smoke = host.smoke(Arc::clone(&guest), left.mul_f64(0.9).min(SMOKE_TIME));
@@ -421,18 +448,16 @@ impl Follower {
             drop(tokio::task::spawn_blocking(remember));
         }
         self.counts.swaps += 1;
-        Ok(())
+        Ok(Swapped::Done)
     }
 
     /// Remembers what serves now, so that the next process of this environment can start from it. Returns what is left
     /// to do: to write down native code.
-    fn served(&mut self, next: Next) -> impl FnOnce() + Send + 'static {
+    fn served(&mut self, mut next: Next) -> impl FnOnce() + Send + 'static + use<> {
         let channel = &next.signed.channel;
         self.serving = channel.sequence;
         self.pace.takes_afresh();
         self.said.clear();
-        let key = self.with.reader.place().channel(&self.with.channel);
-        self.keep(&key, &next.signed);
         let release = channel.serves.as_ref().map(|serves| serves.release.short());
         let message = format!(
             "serving {} {}: release {}",
@@ -441,7 +466,15 @@ impl Follower {
             release.unwrap_or_default()
         );
         self.with.conditions.log.host(Level::Info, &message);
-        next.preparation.remember(self.with.reader.clone())
+        let memory = self.memory();
+        let code = next.preparation.let_go(&self.with.reader);
+        move || {
+            // The code first: whoever finds the state finds what it names.
+            if let Some(keep_code) = code {
+                keep_code();
+            }
+            memory.keep_served(&next.signed);
+        }
     }
 
     fn back(&self, seen: u64, got: u64) -> FollowError {
@@ -458,11 +491,6 @@ impl Follower {
             Code::StoreUnreachable,
             format!("{store} did not answer within {}", Time(time)),
         )
-    }
-
-    /// Where the channel's highest state so far is kept, beside the one that served last.
-    fn seen_key(&self) -> String {
-        self.with.reader.place().channel(&self.with.channel) + ".seen"
     }
 
     /// Says why a state or its release is not taken up, once per cause.

@@ -2,9 +2,10 @@
 //! occupy the thread of a front. [`Host::handle`] is the boundary that every front calls and most tests stand at.
 
 use crate::engine::Engines;
+use crate::engine::artifact::Artifact;
 use crate::error::{Code, Failure, Fault};
 use crate::event::{Invocation, Outcome};
-use crate::guest::Guest;
+use crate::guest::{Guest, Parts};
 use crate::quantity::Time;
 use crate::telemetry::Log;
 use arc_swap::ArcSwap;
@@ -84,9 +85,14 @@ impl Host {
         self.workers.run(task).await.unwrap_or_else(Err)
     }
 
-    /// The engines that guests are loaded into.
-    pub fn engines(&self) -> &Engines {
-        &self.engines
+    /// Loads and links native code, beside the events in flight and where a panic of the engine is a failure.
+    ///
+    /// # Errors
+    /// A classified failure of the component's world.
+    pub async fn load(&self, artifact: Arc<Artifact>, parts: Parts) -> Result<Guest, Failure> {
+        let engines = Arc::clone(&self.engines);
+        let task = async move { Guest::load(&engines, &artifact, parts) };
+        Ok(self.workers.run(task).await??)
     }
 
     /// Whether guests that fit it run from a pool of places.

@@ -1,7 +1,7 @@
 //! From what a channel names to a guest: documents, native code, limits, configuration, load. Each step that is done
 //! stays done, so that a preparation that was broken off by a clock goes on where it was.
 
-use crate::address::Address;
+use crate::address::{Address, Which};
 use crate::component::Digest;
 use crate::config::{Config, Layer};
 use crate::engine::artifact::{Artifact, Download, Statement};
@@ -16,6 +16,7 @@ use crate::reader::{Documents, Reader};
 use crate::release::{Serves, Side};
 use crate::settings::MachineMemory;
 use crate::telemetry::Log;
+use std::sync::Arc;
 
 /// Where native code comes from.
 #[derive(Debug)]
@@ -118,7 +119,7 @@ pub struct Preparation {
     serves: Serves,
     documents: Option<Documents>,
     download: Option<Download>,
-    artifact: Option<(Artifact, Origin)>,
+    artifact: Option<(Arc<Artifact>, Origin)>,
 }
 
 impl Preparation {
@@ -179,10 +180,25 @@ impl Preparation {
         }
         let fetched = self.fetch_artifact(reader, conditions, serving_bytes).await;
         if let Err(failure) = &fetched
-            && failure.code != Code::StoreUnreachable
+            && matches!(
+                failure.code,
+                Code::ArtifactRefused
+                    | Code::ArtifactMissing
+                    | Code::ObjectMissing
+                    | Code::ObjectDamaged
+            )
         {
             // What was said of native code that is not there, or not what was said, may be said anew.
-            self.forget(reader);
+            if let Some(documents) = self.documents.take() {
+                let engine = EngineKey::new(Baseline::of_this_machine());
+                reader.forget_statement(documents.side.release.component.digest, &engine);
+            }
+        }
+        if fetched
+            .as_ref()
+            .is_err_and(|failure| failure.code != Code::StoreUnreachable)
+        {
+            self.download = None;
         }
         fetched
     }
@@ -193,33 +209,35 @@ impl Preparation {
         conditions: &Conditions,
         serving_bytes: u64,
     ) -> Result<(), Failure> {
-        let (None, Some(documents)) = (&self.artifact, &self.documents) else {
+        let Some(documents) = &self.documents else {
             return Ok(());
         };
-        self.artifact = Some(match &conditions.native {
+        let found = match &conditions.native {
             Native::Local(artifacts) => {
                 local(reader, artifacts, &documents.side, &conditions.log).await?
             }
             Native::Stored => {
                 let statement = stored(reader, documents)?;
+                // Also of what was fetched already: something else may serve by now.
                 if let Some(memory) = &conditions.memory {
                     check_memory(memory, serving_bytes, statement.size)?;
                 }
+                if self.artifact.is_some() {
+                    return Ok(());
+                }
                 download(reader, &mut self.download, &statement).await?
             }
-        });
+        };
+        self.artifact = Some((Arc::new(found.0), found.1));
         Ok(())
     }
 
-    /// Begins again from the channel's word at the next try. Also what frees the memory of native code that came to
-    /// nothing.
-    pub fn forget(&mut self, reader: &Reader) {
-        if let Some(documents) = self.documents.take() {
-            let engine = EngineKey::new(Baseline::of_this_machine());
-            reader.forget_statement(documents.side.release.component.digest, &engine);
-        }
-        self.download = None;
-        self.artifact = None;
+    /// Lets go of native code that came to nothing, and of its memory. What keeps it on disk for the next try is returned.
+    pub fn let_go(&mut self, reader: &Reader) -> Option<impl FnOnce() + Send + 'static + use<>> {
+        let statement = self.documents.as_ref()?.statement.clone()?;
+        let (artifact, origin) = self.artifact.take()?;
+        let reader = reader.clone();
+        (origin == Origin::Store).then_some(move || reader.remember_artifact(&statement, &artifact))
     }
 
     /// Whether there is nothing more to fetch.
@@ -227,25 +245,22 @@ impl Preparation {
         self.artifact.is_some()
     }
 
-    /// Loads and links what has been fetched.
+    /// All that makes a guest of what has been fetched.
     ///
     /// # Errors
-    /// A classified failure of the component's world or the configuration.
-    pub fn load(&self, engines: &Engines, conditions: &Conditions) -> Result<Guest, Failure> {
+    /// A classified failure of the configuration.
+    pub fn parts(&self, conditions: &Conditions) -> Result<(Arc<Artifact>, Parts), Failure> {
         let (Some(documents), Some((artifact, _))) = (&self.documents, &self.artifact) else {
-            return Err(Failure::new(
-                Code::HostSetup,
-                "the release has not been fetched yet",
-            ));
+            let message = "the release has not been fetched yet";
+            return Err(Failure::new(Code::HostSetup, message));
         };
         let config = conditions.config(&documents.side)?;
         let parts = Parts {
             identity: Identity {
                 function: self.address.function.to_string(),
                 channel: match &self.address.which {
-                    crate::address::Which::Channel(name)
-                    | crate::address::Which::State(name, _) => name.to_string(),
-                    crate::address::Which::Release(_) => "local".to_owned(),
+                    Which::Channel(name) | Which::State(name, _) => name.to_string(),
+                    Which::Release(_) => "local".to_owned(),
                 },
                 sequence: self.sequence,
                 release: self.serves.release.to_string(),
@@ -255,17 +270,16 @@ impl Preparation {
             limits: conditions.limits(&documents.side, artifact.bytes()),
             config,
         };
-        Ok(Guest::load(engines, artifact, parts)?)
+        Ok((Arc::clone(artifact), parts))
     }
 
-    /// What keeps downloaded native code for the next start; may wait for the disk.
-    pub fn remember(self, reader: Reader) -> impl FnOnce() + Send + 'static {
-        move || {
-            let statement = self.documents.and_then(|documents| documents.statement);
-            if let (Some(statement), Some((artifact, Origin::Store))) = (statement, self.artifact) {
-                reader.remember_artifact(&statement, &artifact);
-            }
-        }
+    /// Loads and links what has been fetched.
+    ///
+    /// # Errors
+    /// A classified failure of the component's world or the configuration.
+    pub fn load(&self, engines: &Engines, conditions: &Conditions) -> Result<Guest, Failure> {
+        let (artifact, parts) = self.parts(conditions)?;
+        Ok(Guest::load(engines, &artifact, parts)?)
     }
 }
 
@@ -343,8 +357,9 @@ async fn download(
     kept: &mut Option<Download>,
     statement: &Statement,
 ) -> Result<(Artifact, Origin), Failure> {
+    let mut cached = reader.cached_artifact(statement);
     loop {
-        let cached = reader.cached_artifact(statement);
+        let cached = cached.take();
         let is_cached = cached.is_some();
         let download = match kept {
             Some(download) => download,

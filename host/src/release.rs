@@ -18,7 +18,7 @@ use std::time::Duration;
 
 pub use channel::{Author, Channel, Move, Serves};
 pub use diff::{Diff, Side};
-pub use envelope::Envelope;
+pub use envelope::{Envelope, SIGNATURES_MAX};
 pub use place::Place;
 pub use statement::SignedStatement;
 

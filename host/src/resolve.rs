@@ -65,7 +65,7 @@ impl From<ReadError> for ResolveError {
     }
 }
 
-/// The channel, or none where it is not there as far as we may know.
+/// The channel, or none where it is not there.
 ///
 /// # Errors
 /// [`ReadError`], when it is there and not to be believed, or the store does not answer.
@@ -75,7 +75,7 @@ pub async fn channel(
 ) -> Result<Option<SignedChannel>, ReadError> {
     match reader.channel(name, None).await {
         Ok(found) => Ok(found),
-        Err(ReadError::Store(error)) if error.is_missing() => Ok(None),
+        Err(ReadError::Store(StoreError::Missing { .. })) => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -106,10 +106,7 @@ pub async fn resolve(reader: &Reader, address: &Address) -> Result<Resolved, Res
         Which::Channel(name) => (name, None),
         Which::State(name, sequence) => (name, Some(*sequence)),
     };
-    let found = match reader.channel(name, None).await {
-        Err(ReadError::Store(StoreError::Missing { .. })) => None,
-        other => other?,
-    };
+    let found = channel(reader, name).await?;
     let channel = found.ok_or_else(|| missing(""))?.channel;
     let sequence = sequence.unwrap_or(channel.sequence);
     let state = channel.state(sequence).ok_or_else(|| {

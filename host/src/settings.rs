@@ -294,7 +294,7 @@ pub fn environment_config(variables: Variables<'_>) -> Result<Option<String>, Se
 }
 
 /// What publishing takes from the environment.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Publishing {
     /// The store, from `CRUNCHBOX_STORE`.
     pub store: Option<String>,
@@ -308,6 +308,17 @@ pub struct Publishing {
     pub keys: Option<PathBuf>,
     /// Who moves channels, from `CRUNCHBOX_BY`, else the user's name at the machine's.
     pub by: String,
+}
+
+impl std::fmt::Debug for Publishing {
+    /// Without its secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Publishing")
+            .field("store", &self.store)
+            .field("policy", &self.policy)
+            .field("by", &self.by)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Publishing {

@@ -1,11 +1,12 @@
 //! A host that follows a channel, in this process, with clocks moved by hand.
 
+use super::runtime_api::PATIENCE;
 use super::shop::{Shop, runtime};
 use crunchbox::cache::Cache;
 use crunchbox::engine::Engines;
 use crunchbox::error::{Failure, Level};
 use crunchbox::event::{Invocation, Outcome};
-use crunchbox::follow::{Clock, Follower, Following, Moment};
+use crunchbox::follow::{Clock, Follower, Following, Looks, Moment};
 use crunchbox::guest::Limits;
 use crunchbox::host::Host;
 use crunchbox::policy::{Ceilings, Refresh};
@@ -61,6 +62,7 @@ pub struct Setting<'a> {
     min_sequence: u64,
     memory: u64,
     start_time: Duration,
+    looks: Looks,
 }
 
 impl<'a> Setting<'a> {
@@ -73,7 +75,12 @@ impl<'a> Setting<'a> {
             cache_limit: Bytes::mebi(64),
             min_sequence: 0,
             memory: 256,
-            start_time: Duration::from_secs(8),
+            start_time: PATIENCE,
+            // Patient, however slow the machine; tests of what waits for ever say less.
+            looks: Looks {
+                hurried: PATIENCE,
+                patient: PATIENCE,
+            },
         }
     }
 
@@ -101,6 +108,12 @@ impl<'a> Setting<'a> {
     /// The machine's memory in MB.
     pub fn memory(mut self, megabytes: u64) -> Self {
         self.memory = megabytes;
+        self
+    }
+
+    /// How long looks before and after events may take.
+    pub fn looks(mut self, hurried: Duration, patient: Duration) -> Self {
+        self.looks = Looks { hurried, patient };
         self
     }
 
@@ -135,6 +148,7 @@ impl<'a> Setting<'a> {
             reader: reader.clone().with_cache(cache),
             channel: Shop::live(),
             refresh: Refresh::default(),
+            looks: self.looks,
             min_sequence: self.min_sequence,
             bundle: self
                 .bundle
@@ -188,7 +202,7 @@ impl Followed {
     /// Looks as after an event, long after the last time: every pause is over.
     pub fn look(&mut self) {
         self.clock.forward(Duration::from_secs(600));
-        self.look_now(Duration::from_secs(1));
+        self.look_now(PATIENCE);
     }
 
     /// Looks with so much time.
@@ -199,8 +213,22 @@ impl Followed {
 
     /// Looks as before an event.
     pub fn look_before(&mut self) {
-        let time = Duration::from_secs(10);
+        let time = PATIENCE;
         runtime().block_on(self.follower.look_before(&self.host, time));
+    }
+
+    /// Looks until a number serves, as many times as a slow machine may need.
+    pub fn look_until(&mut self, number: u64) {
+        for _ in 0..100 {
+            if self.host.guest().identity().sequence == Some(number) {
+                return;
+            }
+            self.clock.forward(Duration::from_secs(600));
+            if self.follower.is_due() {
+                self.look_now(PATIENCE);
+            }
+        }
+        panic!("{number} does not serve: {:?}", self.lines());
     }
 
     /// The codes of all refusals logged so far.

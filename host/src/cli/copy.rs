@@ -3,7 +3,7 @@
 use super::printer::Printer;
 use super::publisher::SigningArguments;
 use super::shelf::{StoreArguments, done};
-use crate::address::{Address, FunctionName, Which};
+use crate::address::{Address, FunctionName};
 use crate::error::Failure;
 use crate::publish::Copied;
 use crate::quantity::Bytes;
@@ -64,8 +64,9 @@ impl Copy {
         let to = from.instead_of(store::open(&location).await?);
         let resolved = resolve(&from, &self.address).await?;
         let mut copied = Copied::release(&from, &**to.store(), &resolved.serves).await?;
-        if let (true, Which::Channel(name)) = (self.channel, &self.address.which) {
-            let channel = Copied::channel(&from, &to, name).await?;
+        if self.channel {
+            let name = super::promote::channel_of(&self.address)?;
+            let channel = Copied::channel(&from, &to, &name, &resolved.serves).await?;
             copied.objects += channel.objects;
             copied.bytes += channel.bytes;
         }

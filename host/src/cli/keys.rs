@@ -11,6 +11,8 @@ use crate::settings::{Publishing, Variables};
 use crate::store::Location;
 use crate::trust::{Pattern, Role, TrustedKey};
 use serde_json::json;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// Make signing keys, and renew signatures.
@@ -228,7 +230,17 @@ fn add_to_policy(policy: &PolicyFile<'_>, key: &TrustedKey) -> Result<(), Failur
         key.public(),
         key.functions.as_str(),
     ));
-    std::fs::write(path, text).map_err(failed)
+    // By renaming: half a policy, or an empty one, would believe what the whole one refuses.
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let mut file = tempfile::Builder::new()
+        .permissions(std::fs::Permissions::from_mode(0o644))
+        .tempfile_in(folder.unwrap_or_else(|| Path::new(".")))
+        .map_err(failed)?;
+    file.write_all(text.as_bytes()).map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
 }
 
 impl Resign {

@@ -118,25 +118,28 @@ impl Precompile {
                         let states = channel.moves.into_iter();
                         earlier.extend(states.filter_map(|state| Some(state.serves?.release)));
                     }
-                    Err(error) => failures.push(format!("{function}@{name}: {error}")),
+                    Err(error) => {
+                        failures.push((format!("{function}@{name}"), Failure::from(error)))
+                    }
                 }
             }
             for release in now.iter().chain(earlier.difference(&now)) {
                 if let Err(failure) = self.one(printer, &publisher, *release).await {
-                    failures.push(format!("{function}@{}: {failure}", release.short()));
+                    failures.push((format!("{function}@{}", release.short()), failure));
                 }
             }
         }
-        match failures.as_slice() {
-            [] => Ok(()),
-            failures => Err(Failure::new(
-                Code::CompileFailed,
-                format!("{} failed: {}", failures.len(), failures.join("; ")),
-            )
-            .with_hint(
-                "everything else has its native code; repeat the command when these are repaired",
-            )),
-        }
+        let Some((_, first)) = failures.first() else {
+            return Ok(());
+        };
+        let listed: Vec<_> = failures
+            .iter()
+            .map(|(what, failure)| format!("{what}: {failure}"))
+            .collect();
+        let message = format!("{} failed: {}", failures.len(), listed.join("; "));
+        Err(Failure::new(first.code, message).with_hint(
+            "everything else has its native code; repeat the command when these are repaired",
+        ))
     }
 
     async fn publisher(

@@ -48,6 +48,9 @@ pub(super) struct MoveArguments {
     pub(super) dry_run: bool,
 }
 
+/// Longer is as good as for ever, which has a word of its own.
+const LIFETIME_MAX: SignedDuration = SignedDuration::from_hours(100 * 365 * 24);
+
 /// How long a state is to be believed, written `90d`, `12h` or `never` for no end.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Lifetime(Option<SignedDuration>);
@@ -60,7 +63,7 @@ impl FromStr for Lifetime {
         }
         let span = text.parse::<jiff::Span>().ok();
         span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok())
-            .filter(|time| time.is_positive())
+            .filter(|time| time.is_positive() && *time <= LIFETIME_MAX)
             .map(|time| Self(Some(time)))
             .ok_or_else(|| {
                 format!("expected a time such as `90d` or `12h`, or `never`, got `{text}`")

@@ -83,6 +83,11 @@ impl Pace {
         self.wait(&self.takes, Duration::ZERO).is_zero()
     }
 
+    /// Whether what is new has not failed yet.
+    pub(super) fn is_untried(&self) -> bool {
+        self.takes.failures == 0
+    }
+
     /// How long until there is something to do; `waiting` says that something new waits to be taken up.
     pub(super) fn rest(&self, waiting: bool) -> Duration {
         let look = self.wait(&self.looks, self.interval());

@@ -18,9 +18,9 @@ impl Follower {
     /// # Errors
     /// Why there was nothing to be had from the store; what cache and bundle lacked is logged.
     pub async fn start(&mut self, engines: &Engines, time: Duration) -> Result<Guest, Failure> {
+        let started = self.pace.now();
         self.recall();
-        let kept = self.kept(&self.with.reader.place().channel(&self.with.channel));
-        let hurried = match (kept, &self.with.bundle) {
+        let hurried = match (self.memory().served(), &self.with.bundle) {
             (None, None) => time,
             _ => time.min(WITH_FALLBACK),
         };
@@ -49,7 +49,8 @@ impl Follower {
             }
         }
         // What looked like something else to start from was none: the store gets the rest of the time.
-        let left = time.saturating_sub(hurried);
+        let taken = self.pace.now().since(&started).max(hurried);
+        let left = time.saturating_sub(taken);
         if left.is_zero() || first.code != Code::StoreUnreachable {
             return Err(first);
         }
@@ -65,7 +66,7 @@ impl Follower {
 
     /// What an earlier process of this environment has seen and proven.
     fn recall(&mut self) {
-        if let Some(signed) = self.kept(&self.seen_key())
+        if let Some(signed) = self.memory().seen()
             && signed.channel.sequence > self.seen
         {
             self.seen = signed.channel.sequence;
@@ -124,6 +125,15 @@ impl Follower {
         let smoke = guest.smoke(log, running, SMOKE_TIME);
         smoke.await.map_err(smoke_failed)?;
         self.serving = sequence;
+        if self
+            .next
+            .as_ref()
+            .is_some_and(|next| next.signed.channel.sequence <= sequence)
+        {
+            // What serves is as new as what the store had to offer.
+            self.next = None;
+            self.tag = None;
+        }
         if sequence >= self.seen {
             self.seen = sequence;
             self.seen_text = Some(next.signed.envelope.payload);

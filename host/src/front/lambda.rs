@@ -28,6 +28,9 @@ const REPORT_RESERVE: Duration = Duration::from_millis(50);
 /// The shortest rest of a timer, whatever the refresh interval.
 const TIMER_MIN: Duration = Duration::from_millis(100);
 
+/// And the longest: a look before an event may have left something to go on with.
+const TIMER_MAX: Duration = Duration::from_secs(5);
+
 /// The longest a Lambda function runs; the caller's deadline is always earlier.
 const TIME_MAX: Duration = Duration::from_secs(900);
 
@@ -178,8 +181,11 @@ impl Serving {
         };
         loop {
             let rest = follower.lock().await.rest();
-            tokio::time::sleep(rest.max(TIMER_MIN)).await;
-            follower.lock().await.look(&self.host, Duration::MAX).await;
+            tokio::time::sleep(rest.clamp(TIMER_MIN, TIMER_MAX)).await;
+            let mut follower = follower.lock().await;
+            if follower.is_due() {
+                follower.look(&self.host, Duration::MAX).await;
+            }
         }
     }
 

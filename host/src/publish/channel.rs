@@ -85,7 +85,11 @@ impl Publisher {
         terms: Terms,
     ) -> Result<Proposal, Failure> {
         let address = Address::channel(self.function().clone(), name.clone());
-        let current = resolve::channel(&self.reader, name).await?;
+        let current = match (resolve::channel(&self.reader, name).await, wanted) {
+            // Who may not list the bucket is told this of a channel that is not there; if it is, the write will say so.
+            (Err(ReadError::Store(StoreError::Denied { .. })), Move::Release(_)) => None,
+            (found, _) => found?,
+        };
         let now = current.as_ref().map(|signed| &signed.channel);
         check_current(&address, now, terms.if_current)?;
         let mut base = match now {

@@ -58,11 +58,16 @@ impl Copied {
         Ok(copied)
     }
 
-    /// Copies a channel's state as it was signed, unless the other store's is as new: what a bundle is made of.
+    /// Copies a channel's state as it was signed, if it still is what was copied before it, unless the other store's is as new: what a bundle is made of.
     ///
     /// # Errors
     /// A classified failure of either store, or of the channel.
-    pub async fn channel(from: &Reader, to: &Reader, name: &ChannelName) -> Result<Self, Failure> {
+    pub async fn channel(
+        from: &Reader,
+        to: &Reader,
+        name: &ChannelName,
+        serves: &Serves,
+    ) -> Result<Self, Failure> {
         let mut copied = Self::default();
         let (Some(ours), theirs) = (
             resolve::channel(from, name).await?,
@@ -70,6 +75,10 @@ impl Copied {
         ) else {
             return Ok(copied);
         };
+        if ours.channel.serves.as_ref() != Some(serves) {
+            let message = format!("{}@{name} was moved while it was copied", from.function());
+            return Err(Failure::new(Code::ChannelConflict, message));
+        }
         let condition = match theirs {
             Some(theirs) if theirs.channel.sequence >= ours.channel.sequence => return Ok(copied),
             Some(theirs) => Condition::Matches(theirs.tag),

@@ -123,7 +123,7 @@ fn write_private(path: &Path, text: &str) -> Result<(), Failure> {
 }
 
 /// Where secret keys are looked for.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Keyring {
     /// Keys named on the command line or given in the environment: what to call each, and its text.
     pub given: Vec<(String, String)>,
@@ -131,6 +131,15 @@ pub struct Keyring {
     pub folder: Option<PathBuf>,
     /// The password of keys that have one.
     pub password: Option<String>,
+}
+
+impl fmt::Debug for Keyring {
+    /// Without its secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keyring")
+            .field("folder", &self.folder)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Keyring {

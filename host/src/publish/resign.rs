@@ -5,7 +5,7 @@ use super::channel::{Move, Terms, Until};
 use super::{Publisher, Written};
 use crate::error::Failure;
 use crate::reader::{DOCUMENT_BYTES_MAX, ReadError};
-use crate::release::{Envelope, SignedStatement};
+use crate::release::{Envelope, SIGNATURES_MAX, SignedStatement};
 use crate::store::Condition;
 use crate::trust::{Role, Trust, signer};
 
@@ -140,14 +140,9 @@ impl Publisher {
             let (payload, text) = (envelope.payload.as_bytes(), std::slice::from_ref(text));
             trust.verify(role, self.function(), payload, text).is_ok()
         };
-        // Those of keys that the policy has dropped go, so that their number does not grow with each change of keys.
-        let kept: Vec<String> = envelope
-            .signatures
-            .iter()
-            .filter(|text| counts(text))
-            .cloned()
-            .collect();
-        let there: Vec<_> = kept.iter().filter_map(|text| signer(text)).collect();
+        let mut kept = envelope.signatures.clone();
+        let counting = envelope.signatures.iter().filter(|text| counts(text));
+        let there: Vec<_> = counting.filter_map(|text| signer(text)).collect();
         let ours = self.sign(role, &envelope.payload, comment)?;
         let new: Vec<String> = ours
             .into_iter()
@@ -157,9 +152,14 @@ impl Publisher {
         if new.is_empty() {
             return Ok(None);
         }
+        if kept.len() + new.len() > SIGNATURES_MAX {
+            // Hosts would refuse so many; those of keys that this policy has dropped go.
+            kept.retain(|text| counts(text));
+        }
+        kept.extend(new);
         Ok(Some(Envelope {
             payload: envelope.payload.clone(),
-            signatures: kept.into_iter().chain(new).collect(),
+            signatures: kept,
         }))
     }
 }

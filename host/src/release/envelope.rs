@@ -6,7 +6,7 @@ use crate::trust::{Role, Trust, TrustError};
 use serde::{Deserialize, Serialize};
 
 /// More than any rotation of keys needs.
-const SIGNATURES_MAX: usize = 16;
+pub const SIGNATURES_MAX: usize = 16;
 
 /// A text, exactly as it was signed, and its signatures in minisign's own form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

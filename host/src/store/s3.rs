@@ -142,6 +142,20 @@ impl S3Store {
             (SdkError::ServiceError(_), Some(404)) if code != "NoSuchBucket" => {
                 StoreError::Missing { store, key }
             }
+            (SdkError::ServiceError(_), Some(400)) if code == "RequestTimeout" => {
+                StoreError::Unreachable {
+                    store,
+                    key,
+                    problem,
+                }
+            }
+            (SdkError::ServiceError(_), Some(400)) if code.contains("Token") => {
+                StoreError::Denied {
+                    store,
+                    key,
+                    problem,
+                }
+            }
             (SdkError::ServiceError(_), Some(401 | 403)) => StoreError::Denied {
                 store,
                 key,
@@ -235,7 +249,8 @@ impl Store for S3Store {
             .bucket(&self.bucket)
             .key(self.full(key));
         request = request.set_if_none_match(ask.unless.map(|tag| tag.0));
-        if ask.from > 0 {
+        let from = ask.from;
+        if from > 0 {
             request = request.range(format!("bytes={}-", ask.from));
         }
         let output = match request.send().await {
@@ -247,10 +262,16 @@ impl Store for S3Store {
                 };
             }
         };
+        // A server that does not know ranges sends everything.
+        let skip = if output.content_range.is_some() {
+            0
+        } else {
+            from
+        };
         let tag = Tag(output.e_tag.unwrap_or_default());
         Ok(Found::Object {
             tag,
-            body: body(self.location.clone(), key.to_owned(), output.body),
+            body: body(self.location.clone(), key.to_owned(), output.body, skip),
         })
     }
 
@@ -317,13 +338,18 @@ impl Store for S3Store {
 }
 
 /// The bytes of an answer as they arrive. A connection that breaks in the middle is an error, never an end.
-fn body(location: String, key: String, stream: ByteStream) -> Body {
+fn body(location: String, key: String, stream: ByteStream, skip: u64) -> Body {
     Box::pin(futures_util::stream::try_unfold(
-        (location, key, stream),
-        |(location, key, mut stream)| async move {
+        (location, key, stream, skip),
+        |(location, key, mut stream, skip)| async move {
             match stream.next().await {
                 None => Ok(None),
-                Some(Ok(piece)) => Ok(Some((piece, (location, key, stream)))),
+                Some(Ok(mut piece)) => {
+                    let skipped = piece.len().min(usize::try_from(skip).unwrap_or(usize::MAX));
+                    let piece = piece.split_off(skipped);
+                    let skip = skip - u64::try_from(skipped).unwrap_or(skip);
+                    Ok(Some((piece, (location, key, stream, skip))))
+                }
                 Some(Err(error)) => Err(StoreError::Unreachable {
                     problem: format!("the answer broke off: {}", crate::error::chain(&error)),
                     store: location,

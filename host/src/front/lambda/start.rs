@@ -6,9 +6,9 @@ use crate::cache::Cache;
 use crate::config::{Config, Layer};
 use crate::engine::artifact::TrustedFolder;
 use crate::engine::{Artifacts, Engines};
-use crate::error::{Code, Failure};
+use crate::error::{Code, Failure, Level};
 use crate::event::RESPONSE_BYTES_MAX;
-use crate::follow::{Follower, Following, SystemClock};
+use crate::follow::{Follower, Following, Looks, SystemClock};
 use crate::function::{Function, Surroundings};
 use crate::guest::Limits;
 use crate::host::Host;
@@ -111,11 +111,13 @@ async fn follow(
         return Err(Failure::new(Code::SettingInvalid, message));
     };
     let store = store::open(&location(settings, &policy)?).await?;
-    let cache = Cache::open(
-        &settings.cache,
-        store.location(),
-        policy.cache.unwrap_or(CACHE_BYTES),
-    )?;
+    let limit = policy.cache.unwrap_or(CACHE_BYTES);
+    // Without a cache a start takes longer, and an outage of the store ends it; no reason to end it now.
+    let cache = Cache::open(&settings.cache, store.location(), limit);
+    if let Err(error) = &cache {
+        let message = format!("going on without a cache: {}", crate::error::chain(error));
+        log.host(Level::Warn, &message);
+    }
     let environment = settings.config.as_deref();
     let environment = environment.map(|text| Layer::from_json(settings::CONFIG, text));
     let conditions = Conditions {
@@ -146,6 +148,7 @@ async fn follow(
     let mut follower = Follower::new(Following {
         channel: channel.clone(),
         refresh: policy.refresh,
+        looks: Looks::default(),
         min_sequence: min_sequence.copied().unwrap_or_default(),
         bundle,
         conditions,
@@ -153,7 +156,7 @@ async fn follow(
         reader: Reader::new(
             store,
             Arc::new(policy.trust),
-            Some(cache),
+            cache.ok(),
             address.function.clone(),
         ),
     });
