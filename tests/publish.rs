@@ -348,6 +348,23 @@ fn a_move_whose_answer_is_lost_is_found_to_be_made() {
 }
 
 #[test]
+fn a_first_promotion_needs_no_permission_to_list_and_neither_does_a_host() {
+    let s3 = S3::start();
+    let shop = Shop::in_s3(&s3);
+    let sealed = shop.release("facts", "{}");
+    s3.without_list_permission();
+    assert_eq!(shop.promote(&sealed), 1);
+    let mut followed = Setting::of(&shop).start();
+    assert_eq!(followed.serves(), 1);
+    s3.remove(&shop.channel_key());
+    followed.look();
+    assert_eq!(followed.refusals(), ["Crunchbox.StoreDenied"]);
+    // Somebody's channel that can't be read is not taken for one that is not there.
+    let rollback = shop.try_move(&Shop::live(), &Move::Back(None), Terms::default());
+    assert_eq!(rollback.unwrap_err().code, Code::StoreDenied);
+}
+
+#[test]
 fn a_server_that_ignores_conditions_is_not_promoted_in() {
     let s3 = S3::start();
     let shop = Shop::in_s3(&s3);
