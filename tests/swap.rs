@@ -14,6 +14,14 @@ const EAGER: &str = "refresh = '1ms'\nmax-stale = '1h'";
 /// A host looks before each event, and hardly after.
 const CAREFUL: &str = "refresh = '2s'\nmax-stale = '1ms'";
 
+/// A bucket, and somebody who has published a first release there.
+fn opened() -> (S3, Shop) {
+    let s3 = S3::start();
+    let shop = Shop::in_s3(&s3);
+    shop.deploy("facts", r#"{"v": 1}"#);
+    (s3, shop)
+}
+
 /// What an event's response says of the release that made it.
 fn facts(api: &RuntimeApi) -> Value {
     let answer = api.invoke(Event::new(r#"{"config": []}"#));
@@ -27,9 +35,7 @@ fn version(api: &RuntimeApi) -> u64 {
 
 #[test]
 fn events_move_to_a_promoted_release_and_back_with_no_redeploy() {
-    let s3 = S3::start();
-    let shop = Shop::in_s3(&s3);
-    shop.deploy("facts", r#"{"v": 1}"#);
+    let (_s3, shop) = opened();
     let api = RuntimeApi::start();
     let running = Deployed::following(&shop, EAGER).start(&api);
     assert_eq!(version(&api), 1);
@@ -55,9 +61,7 @@ fn events_move_to_a_promoted_release_and_back_with_no_redeploy() {
 
 #[test]
 fn a_host_that_was_stopped_over_a_promotion_or_a_rollback_serves_its_next_event_right() {
-    let s3 = S3::start();
-    let shop = Shop::in_s3(&s3);
-    shop.deploy("facts", r#"{"v": 1}"#);
+    let (_s3, shop) = opened();
     let api = RuntimeApi::start();
     let running = Deployed::following(&shop, CAREFUL).start(&api);
     assert_eq!(version(&api), 1);
@@ -73,9 +77,7 @@ fn a_host_that_was_stopped_over_a_promotion_or_a_rollback_serves_its_next_event_
 
 #[test]
 fn a_store_slower_than_the_time_left_fails_no_event() {
-    let s3 = S3::start();
-    let shop = Shop::in_s3(&s3);
-    shop.deploy("facts", r#"{"v": 1}"#);
+    let (s3, shop) = opened();
     for policy in [EAGER, CAREFUL] {
         let api = RuntimeApi::start();
         let _running = Deployed::following(&shop, policy).start(&api);
@@ -181,9 +183,7 @@ fn a_hundred_promotions_under_load_fail_no_event_mix_no_releases_and_never_go_ba
 
 #[test]
 fn faults_of_the_store_under_load_fail_no_event_and_are_logged_once_each() {
-    let s3 = S3::start();
-    let shop = Shop::in_s3(&s3);
-    shop.deploy("facts", r#"{"v": 1}"#);
+    let (s3, shop) = opened();
     let channel = |seen: &Seen| seen.key.contains("/channels/");
     let any = |_: &Seen| true;
     for (number, fault) in (2..).zip([
@@ -219,9 +219,7 @@ fn faults_of_the_store_under_load_fail_no_event_and_are_logged_once_each() {
 
 #[test]
 fn a_deleted_object_leaves_running_hosts_serving_and_is_logged_once() {
-    let s3 = S3::start();
-    let shop = Shop::in_s3(&s3);
-    shop.deploy("facts", r#"{"v": 1}"#);
+    let (s3, shop) = opened();
     let api = RuntimeApi::start();
     let running = Deployed::following(&shop, EAGER).start(&api);
     assert_eq!(version(&api), 1);
@@ -241,9 +239,7 @@ fn a_deleted_object_leaves_running_hosts_serving_and_is_logged_once() {
 
 #[test]
 fn metrics_that_are_asked_for_come_with_the_summary_line() {
-    let s3 = S3::start();
-    let shop = Shop::in_s3(&s3);
-    shop.deploy("facts", r#"{"v": 1}"#);
+    let (_s3, shop) = opened();
     let api = RuntimeApi::start();
     let policy = format!("{EAGER}\n[metrics]\nnamespace = 'Acme'\n");
     let running = Deployed::following(&shop, &policy).start(&api);
@@ -282,9 +278,7 @@ fn metrics_that_are_asked_for_come_with_the_summary_line() {
 
 #[test]
 fn a_host_for_several_events_at_once_looks_by_a_timer() {
-    let s3 = S3::start();
-    let shop = Shop::in_s3(&s3);
-    shop.deploy("facts", r#"{"v": 1}"#);
+    let (_s3, shop) = opened();
     let api = RuntimeApi::start_managed();
     let running = Deployed::following(&shop, "refresh = '100ms'\nmax-stale = '1h'")
         .variable("AWS_LAMBDA_MAX_CONCURRENCY", "4")

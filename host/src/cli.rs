@@ -112,9 +112,9 @@ impl Command {
             #[cfg(feature = "publish")]
             Self::Release(release) => release.json,
             #[cfg(feature = "publish")]
-            Self::Promote(promote) => promote.json,
+            Self::Promote(promote) => promote.channel.json,
             #[cfg(feature = "publish")]
-            Self::Rollback(rollback) => rollback.json,
+            Self::Rollback(rollback) => rollback.channel.json,
             #[cfg(feature = "publish")]
             Self::Diff(diff) => diff.json,
             #[cfg(feature = "publish")]
@@ -134,7 +134,7 @@ impl Command {
             #[cfg(feature = "publish")]
             Self::Prune(prune) => prune.json,
             #[cfg(feature = "publish")]
-            Self::Delete(delete) => delete.json,
+            Self::Delete(delete) => delete.channel.json,
             Self::Event(_) | Self::Completions { .. } => false,
         }
     }

@@ -2,8 +2,7 @@
 
 use super::printer::Printer;
 use super::promote::channel_of;
-use super::publisher::{MoveArguments, SigningArguments};
-use super::shelf::StoreArguments;
+use super::publisher::ChannelArguments;
 use crate::address::Address;
 use crate::config;
 use crate::error::Failure;
@@ -34,20 +33,13 @@ struct Push {
     #[arg(long, value_name = "CHANNEL")]
     to: Address,
     #[command(flatten)]
-    terms: MoveArguments,
-    #[command(flatten)]
-    store: StoreArguments,
-    #[command(flatten)]
-    signing: SigningArguments,
-    /// Report in JSON lines on standard error.
-    #[arg(long)]
-    json: bool,
+    channel: ChannelArguments,
 }
 
 impl Config {
     pub(super) fn wants_json(&self) -> bool {
         let Command::Push(push) = &self.command;
-        push.json
+        push.channel.json
     }
 
     pub(super) async fn execute(
@@ -66,11 +58,9 @@ impl Config {
             Ok::<_, Failure>(layer)
         });
         let layers = layers.collect::<Result<Vec<_>, _>>()?;
-        let shelf = push.store.open(None, variables).await?;
-        let mut publisher = push.signing.publisher(&shelf, &push.to.function)?;
-        let config = StoreConfig::new(push.to.function.clone(), layers);
-        push.terms
-            .make(printer, &mut publisher, &name, &Move::Config(config))
-            .await
+        let function = &push.to.function;
+        let publisher = push.channel.publisher(function, variables).await?;
+        let wanted = Move::Config(StoreConfig::new(function.clone(), layers));
+        push.channel.make(printer, publisher, &name, &wanted).await
     }
 }

@@ -1,8 +1,7 @@
 //! `crunchbox promote`, `rollback`, `delete`: moves of a channel.
 
 use super::printer::Printer;
-use super::publisher::{MoveArguments, SigningArguments, address_or_project};
-use super::shelf::StoreArguments;
+use super::publisher::{ChannelArguments, address_or_project};
 use crate::address::{Address, ChannelName, Which};
 use crate::error::{Code, Failure};
 use crate::publish::Move;
@@ -20,14 +19,7 @@ pub(super) struct Promote {
     #[arg(long, value_name = "CHANNEL", default_value = "live")]
     to: ChannelName,
     #[command(flatten)]
-    terms: MoveArguments,
-    #[command(flatten)]
-    store: StoreArguments,
-    #[command(flatten)]
-    signing: SigningArguments,
-    /// Report in JSON lines on standard error.
-    #[arg(long)]
-    pub(super) json: bool,
+    pub(super) channel: ChannelArguments,
 }
 
 /// Bring an earlier state of a channel back. Each rollback goes one state further back; it never toggles.
@@ -39,14 +31,7 @@ pub(super) struct Rollback {
     #[arg(long, value_name = "SEQ")]
     to: Option<u64>,
     #[command(flatten)]
-    terms: MoveArguments,
-    #[command(flatten)]
-    store: StoreArguments,
-    #[command(flatten)]
-    signing: SigningArguments,
-    /// Report in JSON lines on standard error.
-    #[arg(long)]
-    pub(super) json: bool,
+    pub(super) channel: ChannelArguments,
 }
 
 /// Delete a channel. A mark with the next sequence number stays, so that no earlier state can be put back unseen.
@@ -55,14 +40,7 @@ pub(super) struct Delete {
     /// The channel, in full.
     address: Address,
     #[command(flatten)]
-    terms: MoveArguments,
-    #[command(flatten)]
-    store: StoreArguments,
-    #[command(flatten)]
-    signing: SigningArguments,
-    /// Report in JSON lines on standard error.
-    #[arg(long)]
-    pub(super) json: bool,
+    pub(super) channel: ChannelArguments,
 }
 
 impl Promote {
@@ -71,12 +49,12 @@ impl Promote {
         printer: &Printer,
         variables: Variables<'_>,
     ) -> Result<(), Failure> {
-        let shelf = self.store.open(None, variables).await?;
-        let mut publisher = self.signing.publisher(&shelf, &self.address.function)?;
+        let function = &self.address.function;
+        let publisher = self.channel.publisher(function, variables).await?;
         let resolved = resolve(&publisher.reader, &self.address).await?;
         let wanted = Move::Release(resolved.serves);
-        self.terms
-            .make(printer, &mut publisher, &self.to, &wanted)
+        self.channel
+            .make(printer, publisher, &self.to, &wanted)
             .await
     }
 }
@@ -89,12 +67,9 @@ impl Rollback {
     ) -> Result<(), Failure> {
         let address = address_or_project(self.address.as_ref())?;
         let name = channel_of(&address)?;
-        let shelf = self.store.open(None, variables).await?;
-        let mut publisher = self.signing.publisher(&shelf, &address.function)?;
+        let publisher = self.channel.publisher(&address.function, variables).await?;
         let wanted = Move::Back(self.to);
-        self.terms
-            .make(printer, &mut publisher, &name, &wanted)
-            .await
+        self.channel.make(printer, publisher, &name, &wanted).await
     }
 }
 
@@ -105,10 +80,10 @@ impl Delete {
         variables: Variables<'_>,
     ) -> Result<(), Failure> {
         let name = channel_of(&self.address)?;
-        let shelf = self.store.open(None, variables).await?;
-        let mut publisher = self.signing.publisher(&shelf, &self.address.function)?;
-        self.terms
-            .make(printer, &mut publisher, &name, &Move::Delete)
+        let function = &self.address.function;
+        let publisher = self.channel.publisher(function, variables).await?;
+        self.channel
+            .make(printer, publisher, &name, &Move::Delete)
             .await
     }
 }

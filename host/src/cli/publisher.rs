@@ -1,12 +1,13 @@
 //! What all commands that write a store share: who signs, who is named, and how a move is shown.
 
 use super::printer::Printer;
-use super::shelf::{Shelf, done};
+use super::shelf::{Shelf, StoreArguments, done};
 use crate::address::{Address, ChannelName, FunctionName};
 use crate::error::{Code, Failure};
 use crate::manifest::Manifest;
 use crate::publish::{Keyring, Move, Moved, Proposal, Publisher, Terms, Until};
 use crate::release::Author;
+use crate::settings::Variables;
 use crate::telemetry::printable;
 use jiff::{SignedDuration, SpanRelativeTo, Timestamp};
 use serde_json::{Value, json};
@@ -46,6 +47,43 @@ pub(super) struct MoveArguments {
     /// Only show what would change.
     #[arg(long)]
     pub(super) dry_run: bool,
+}
+
+/// What every command takes that does nothing but move a channel.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct ChannelArguments {
+    #[command(flatten)]
+    terms: MoveArguments,
+    #[command(flatten)]
+    store: StoreArguments,
+    #[command(flatten)]
+    signing: SigningArguments,
+    /// Report in JSON lines on standard error.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl ChannelArguments {
+    /// Opens the store for a function.
+    pub(super) async fn publisher(
+        &self,
+        function: &FunctionName,
+        variables: Variables<'_>,
+    ) -> Result<Publisher, Failure> {
+        let shelf = self.store.open(None, variables).await?;
+        self.signing.publisher(&shelf, function)
+    }
+
+    /// Moves a channel.
+    pub(super) async fn make(
+        &self,
+        printer: &Printer,
+        mut publisher: Publisher,
+        name: &ChannelName,
+        wanted: &Move,
+    ) -> Result<(), Failure> {
+        self.terms.make(printer, &mut publisher, name, wanted).await
+    }
 }
 
 /// Longer is as good as for ever, which has a word of its own.
