@@ -626,6 +626,48 @@ fn sample_events_are_compared_with_the_responses_that_are_written_down() {
 }
 
 #[test]
+fn a_store_without_a_region_or_without_credentials_says_what_to_do() {
+    let project = Project::new("facts");
+    let bare = |url: &str| {
+        let mut command = project.command(&["list", "--store", url]);
+        for name in [
+            "AWS_ACCESS_KEY_ID",
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_REGION",
+            "AWS_DEFAULT_REGION",
+        ] {
+            command.env_remove(name);
+        }
+        finish(command.env("AWS_EC2_METADATA_DISABLED", "true"))
+    };
+    let done = bare("s3://acme");
+    assert_eq!(
+        (done.exit, done.stderr.contains("?region=")),
+        (82, true),
+        "{}",
+        done.stderr
+    );
+    let done = bare("s3://acme?region=eu-west-1&endpoint=http://127.0.0.1:9");
+    assert_eq!(
+        (done.exit, done.stderr.contains("aws sso login")),
+        (82, true),
+        "{}",
+        done.stderr
+    );
+    let unreachable = project.typed(&[
+        "list",
+        "--store",
+        "s3://acme?region=eu-west-1&endpoint=http://127.0.0.1:9",
+    ]);
+    assert_eq!(unreachable.exit, 80, "{}", unreachable.stderr);
+    assert!(
+        unreachable.stderr.contains("refused"),
+        "{}",
+        unreachable.stderr
+    );
+}
+
+#[test]
 fn what_is_typed_wrong_is_refused_with_its_own_exit_status() {
     let project = Project::new("facts");
     for (arguments, exit) in [

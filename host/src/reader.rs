@@ -108,6 +108,18 @@ impl Fault for ReadError {
             Self::Artifact(error) => error.code(),
         }
     }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Store(error) => error.hint(),
+            Self::Artifact(error) => error.hint(),
+            Self::Damaged { .. }
+            | Self::Signature { .. }
+            | Self::Place { .. }
+            | Self::Format { .. }
+            | Self::Component(_) => None,
+        }
+    }
 }
 
 impl From<StoreError> for ReadError {

@@ -200,6 +200,19 @@ impl Fault for StoreError {
             Self::Unusable { .. } => Code::StoreUnusable,
         }
     }
+
+    fn hint(&self) -> Option<String> {
+        // The two that everybody meets first, told by AWS's own words.
+        match self {
+            Self::Unusable { problem, .. } if problem.contains("region must be set") => {
+                Some("add `?region=eu-west-1` (or yours) to the store, or set AWS_REGION".to_owned())
+            }
+            Self::Unusable { problem, .. } if problem.contains("credentials") => Some(
+                "log in (`aws sso login`), or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY".to_owned(),
+            ),
+            _ => None,
+        }
+    }
 }
 
 /// Reads an object of at most `limit` bytes.

@@ -12,7 +12,7 @@ use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
     Credentials, RequestChecksumCalculation, ResponseChecksumValidation, SharedHttpClient,
 };
-use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::put_object::PutObjectError;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
@@ -134,7 +134,7 @@ impl S3Store {
         let status = status(error);
         let code = error.code().unwrap_or_default();
         let problem = match (code, error.message()) {
-            ("", _) => words(error),
+            ("", _) => crate::error::chain(error),
             (code, Some(message)) => format!("{code}: {message}"),
             (code, None) => code.to_owned(),
         };
@@ -189,13 +189,6 @@ fn status<E>(error: &SdkError<E>) -> Option<u16> {
     error
         .raw_response()
         .map(|response| response.status().as_u16())
-}
-
-/// An error and its causes; the SDK's own text names only the kind.
-fn words<E: std::error::Error + 'static>(error: &SdkError<E>) -> String {
-    let text = DisplayErrorContext(error).to_string();
-    // What follows is the Debug form of the same, for developers of the SDK.
-    text.split(" (").next().unwrap_or_default().to_owned()
 }
 
 fn loader(location: &S3Location) -> aws_config::ConfigLoader {
@@ -307,7 +300,7 @@ impl Store for S3Store {
             .send();
         let (own, mut entries) = (self.full(""), Vec::new());
         while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| self.classify(prefix, &error))?;
+            let page = page.map_err(|error| self.classify(&format!("{prefix}*"), &error))?;
             for object in page.contents.unwrap_or_default() {
                 let Some(key) = object.key.as_deref().and_then(|key| key.strip_prefix(&own)) else {
                     continue;
