@@ -654,6 +654,16 @@ fn a_store_without_a_region_or_without_credentials_says_what_to_do() {
         "{}",
         done.stderr
     );
+    let deployed = project.typed(&[
+        "deploy",
+        "--store",
+        "s3://acme?region=eu-west-1&endpoint=http://127.0.0.1:9",
+    ]);
+    assert_eq!(deployed.exit, 80, "{}", deployed.stderr);
+    assert!(
+        !project.path().join("policy.toml").exists(),
+        "no policy for a store that is not there"
+    );
     let unreachable = project.typed(&[
         "list",
         "--store",
@@ -680,6 +690,7 @@ fn what_is_typed_wrong_is_refused_with_its_own_exit_status() {
         (&["list", "--policy", "none.toml"], 55),
         (&["diff", "facts@1", "other@1"], 54),
         (&["release", "missing.wasm"], 20),
+        (&["release", "nowhere/missing.wasm"], 20),
     ] {
         let (got, words) = project.refused(arguments);
         assert_eq!(got, exit, "{arguments:?}: {words}");

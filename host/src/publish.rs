@@ -26,7 +26,7 @@ pub use release::Sealed;
 pub use resign::Resigned;
 
 /// The object that tells whether a store keeps conditions; it stays, so that telling takes one request from then on.
-const PROBE: &str = ".crunchbox-probe";
+pub const PROBE: &str = ".crunchbox-probe";
 
 /// Writes one function's objects.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use crate::function::try_out;
 use crate::guest::{Limits, Parts};
 use crate::manifest::Manifest;
 use crate::policy::Policy;
-use crate::publish::{Move, Publisher, Sealed, TARGETS, Written};
+use crate::publish::{Move, PROBE, Publisher, Sealed, TARGETS, Written};
 use crate::quantity::{Bytes, Time};
 use crate::release::{SealedLimits, Serves};
 use crate::settings::Variables;
@@ -147,6 +147,10 @@ impl ReleaseArguments {
         target: &Target,
         variables: Variables<'_>,
     ) -> Result<(Sealed, Publisher), Failure> {
+        if !target.component.exists() {
+            // It says more than that nothing lies beside it.
+            Component::read(&target.component)?;
+        }
         let Some(manifest) = &target.manifest else {
             let message = format!(
                 "expected a crunchbox.toml beside `{}`: a release needs a function's name",
@@ -158,7 +162,7 @@ impl ReleaseArguments {
         let artifacts = self.artifacts.artifacts(variables)?;
         let sealed = seal(printer, manifest, &target.component, artifacts).await?;
         let shelf = self.store.open(Some(&manifest.folder), variables).await?;
-        let shelf = with_keys(printer, shelf)?;
+        let shelf = with_keys(printer, shelf).await?;
         let publisher = self.signing.publisher(&shelf, &manifest.name)?;
         let uploaded = self.upload(printer, &shelf, &publisher, &sealed).await?;
         report(printer, &manifest.name, &sealed, &uploaded, started);
@@ -274,7 +278,7 @@ async fn seal(
 }
 
 /// A store in S3 has to be signed. The first release there makes the key and the policy.
-fn with_keys(printer: &Printer, mut shelf: Shelf) -> Result<Shelf, Failure> {
+async fn with_keys(printer: &Printer, mut shelf: Shelf) -> Result<Shelf, Failure> {
     if shelf.policy.trust.is_signed() || matches!(shelf.location, Location::Folder(_)) {
         return Ok(shelf);
     }
@@ -285,6 +289,8 @@ fn with_keys(printer: &Printer, mut shelf: Shelf) -> Result<Shelf, Failure> {
         );
         return Err(Failure::new(Code::PolicyInvalid, message));
     }
+    // A store that is not there gets no keys, and no policy that names it.
+    shelf.store.list(PROBE).await?;
     let made = keys::make(
         "first",
         Role::ALL.to_vec(),
