@@ -1,6 +1,7 @@
 //! A host that follows a channel, in this process, with clocks moved by hand.
 
 use super::runtime_api::PATIENCE;
+use super::s3::S3;
 use super::shop::{Shop, runtime};
 use crunchbox::cache::Cache;
 use crunchbox::engine::Engines;
@@ -19,6 +20,16 @@ use serde_json::Value;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+/// A bucket, somebody who publishes there, and a host that serves the first release.
+pub fn opened() -> (S3, Shop, Followed) {
+    let s3 = S3::start();
+    let shop = Shop::in_s3(&s3);
+    shop.deploy("facts", r#"{"v": 1}"#);
+    let followed = Setting::of(&shop).start();
+    assert_eq!(followed.serves(), 1);
+    (s3, shop, followed)
+}
 
 /// Clocks moved by hand.
 #[derive(Debug)]

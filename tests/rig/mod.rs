@@ -8,7 +8,7 @@ mod s3;
 pub mod shop;
 
 pub use deployed::Deployed;
-pub use followed::{Followed, Setting};
+pub use followed::{Followed, Setting, opened};
 pub use moto::Moto;
 pub use runtime_api::{Event, RuntimeApi};
 pub use s3::{ACCESS_KEY, Fault, S3, SECRET_KEY, Seen};

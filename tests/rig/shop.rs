@@ -12,7 +12,7 @@ use crunchbox::guest::Shape;
 use crunchbox::publish::{Keyring, Move, Publisher, Sealed, SecretKey, Terms};
 use crunchbox::quantity::Bytes;
 use crunchbox::reader::Reader;
-use crunchbox::release::{Author, SealedLimits, Serves};
+use crunchbox::release::{Author, SealedLimits};
 use crunchbox::store::{Location, S3Store, Store};
 use crunchbox::trust::{Pattern, Role, Trust, TrustedKey};
 use std::collections::HashMap;
@@ -136,11 +136,7 @@ impl Shop {
     }
 
     pub fn promote_to(&self, channel: &ChannelName, sealed: &Sealed, terms: Terms) -> u64 {
-        let serves = Serves {
-            release: sealed.id,
-            component: sealed.component.digest(),
-            config: None,
-        };
+        let serves = sealed.serves();
         self.try_move(channel, &Move::Release(serves), terms)
             .unwrap()
     }

@@ -15,7 +15,7 @@ use crate::manifest::Manifest;
 use crate::policy::Policy;
 use crate::publish::{Move, PROBE, Publisher, Sealed, TARGETS, Written};
 use crate::quantity::{Bytes, Time};
-use crate::release::{SealedLimits, Serves};
+use crate::release::SealedLimits;
 use crate::settings::Variables;
 use crate::store::Location;
 use crate::toolchain::{Setup, Traces, Wanted};
@@ -104,11 +104,7 @@ impl Deploy {
             return Ok(());
         }
         let (sealed, mut publisher) = self.release.publish(printer, &target, variables).await?;
-        let wanted = Move::Release(Serves {
-            release: sealed.id,
-            component: sealed.component.digest(),
-            config: None,
-        });
+        let wanted = Move::Release(sealed.serves());
         self.terms
             .make(printer, &mut publisher, &self.to, &wanted)
             .await?;

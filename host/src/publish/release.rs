@@ -8,7 +8,7 @@ use crate::config::Layer;
 use crate::error::{Code, Failure};
 use crate::guest::Shape;
 use crate::reader::SIGNATURE_BYTES_MAX;
-use crate::release::{ComponentRef, Grants, Release, SealedLimits};
+use crate::release::{ComponentRef, Grants, Release, SealedLimits, Serves};
 use crate::store::{self, Condition};
 use crate::trust::{KeyId, Role, Trust};
 use bytes::Bytes;
@@ -50,6 +50,15 @@ impl Sealed {
             text,
             release,
             component,
+        }
+    }
+
+    /// What a channel stands for that serves it, with no configuration of its own.
+    pub fn serves(&self) -> Serves {
+        Serves {
+            release: self.id,
+            component: self.component.digest(),
+            config: None,
         }
     }
 }
