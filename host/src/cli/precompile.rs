@@ -2,7 +2,7 @@
 
 use super::printer::{self, Printer};
 use super::publisher::SigningArguments;
-use super::shelf::{StoreArguments, done};
+use super::shelf::{Shelf, StoreArguments, done};
 use super::start::CompileArguments;
 use crate::address::{Address, FunctionName};
 use crate::component::{Component, Digest};
@@ -98,7 +98,8 @@ impl Precompile {
         address: &Address,
         variables: Variables<'_>,
     ) -> Result<(), Failure> {
-        let publisher = self.publisher(&address.function, variables).await?;
+        let shelf = self.store.open(None, variables).await?;
+        let publisher = self.publisher(&shelf, &address.function)?;
         let serves = resolve(&publisher.reader, address).await?.serves;
         self.one(printer, &publisher, serves.release).await
     }
@@ -108,7 +109,7 @@ impl Precompile {
         let shelf = self.store.open(None, variables).await?;
         let mut failures = Vec::new();
         for function in inventory::functions(&*shelf.store).await? {
-            let publisher = self.publisher(&function, variables).await?;
+            let publisher = self.publisher(&shelf, &function)?;
             let (mut now, mut earlier) = (BTreeSet::new(), BTreeSet::new());
             for (name, signed) in inventory::channels(&publisher.reader).await? {
                 match signed {
@@ -142,12 +143,7 @@ impl Precompile {
         ))
     }
 
-    async fn publisher(
-        &self,
-        function: &FunctionName,
-        variables: Variables<'_>,
-    ) -> Result<Publisher, Failure> {
-        let shelf = self.store.open(None, variables).await?;
+    fn publisher(&self, shelf: &Shelf, function: &FunctionName) -> Result<Publisher, Failure> {
         if !shelf.policy.trust.is_signed() && matches!(shelf.location, Location::Folder(_)) {
             let message = format!(
                 "{} is not signed, so no host loads native code from it",
@@ -155,7 +151,7 @@ impl Precompile {
             );
             return Err(Failure::new(Code::KeyMissing, message));
         }
-        self.signing.publisher(&shelf, function)
+        self.signing.publisher(shelf, function)
     }
 
     async fn one(
