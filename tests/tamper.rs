@@ -4,6 +4,7 @@
 use crate::rig::shop::component;
 use crate::rig::{Followed, S3, Setting, Shop, opened};
 use crunchbox::component::Digest;
+use crunchbox::config::{Layer, Tier};
 use crunchbox::error::Code;
 use crunchbox::publish::{Move, Terms, Until};
 use crunchbox::release::{Envelope, StoreConfig};
@@ -93,7 +94,7 @@ fn altering_release(alter: impl Fn(Vec<u8>) -> Vec<u8>) -> (Followed, Vec<String
 #[test]
 fn a_configuration_tampered_with_is_refused_and_with_it_the_whole_state() {
     let (s3, shop, mut followed) = opened();
-    let layer = crunchbox::config::Layer::from_json("live.toml", r#"{"v": 7}"#).unwrap();
+    let layer = Layer::parse(Tier::Store, "live.toml", b"v = 7").unwrap();
     let config = StoreConfig::new("facts".parse().unwrap(), vec![layer]);
     let digest = Digest::of(config.to_text().as_bytes());
     shop.try_move(&Shop::live(), &Move::Config(config), Terms::default())

@@ -1,8 +1,19 @@
 //! What `wit/` says, as Rust types and traits. Nothing is written here by hand.
 
 wasmtime::component::bindgen!({
+    inline: "
+        package crunchbox:host;
+        world hosted {
+            include crunchbox:function/function@0.1.0;
+            import wasi:config/store@0.2.0-rc.1;
+        }
+    ",
     path: "../wit",
-    world: "function",
-    imports: { default: trappable },
+    world: "crunchbox:host/hosted",
+    imports: {
+        "crunchbox:function/config": async | trappable,
+        "wasi:config/store": async | trappable,
+        default: trappable,
+    },
     exports: { default: async },
 });

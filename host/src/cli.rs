@@ -2,7 +2,6 @@
 
 mod build;
 mod check;
-#[cfg(feature = "publish")]
 mod config;
 #[cfg(feature = "publish")]
 mod copy;
@@ -10,6 +9,7 @@ mod event;
 mod explain;
 #[cfg(feature = "publish")]
 mod keys;
+mod layers;
 #[cfg(feature = "publish")]
 mod list;
 #[cfg(feature = "publish")]
@@ -77,7 +77,6 @@ enum Command {
     Status(list::Status),
     #[cfg(feature = "publish")]
     History(list::History),
-    #[cfg(feature = "publish")]
     Config(config::Config),
     #[cfg(feature = "publish")]
     Keys(keys::Keys),
@@ -123,7 +122,6 @@ impl Command {
             Self::Status(status) => status.json,
             #[cfg(feature = "publish")]
             Self::History(history) => history.json,
-            #[cfg(feature = "publish")]
             Self::Config(config) => config.wants_json(),
             #[cfg(feature = "publish")]
             Self::Keys(keys) => keys.wants_json(),
@@ -206,7 +204,6 @@ async fn run_command(
         Command::Status(status) => status.execute(variables).await?,
         #[cfg(feature = "publish")]
         Command::History(history) => history.execute(variables).await?,
-        #[cfg(feature = "publish")]
         Command::Config(config) => config.execute(printer, variables).await?,
         #[cfg(feature = "publish")]
         Command::Keys(keys) => keys.execute(printer, variables).await?,

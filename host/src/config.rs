@@ -1,284 +1,367 @@
-//! The configuration a guest reads: layers merged into one tree, the strongest last. Knows files and text,
-//! no guest and no event; what guests are told of it is in `interface/config.rs`.
+//! The configuration a guest reads: layers merged into one tree, the strongest last. Every value knows which layer said it,
+//! in which file and on which line. Knows files and text, no guest and no event; what guests are told of it is in
+//! `interface/config.rs`.
 
+mod assign;
+mod edn;
+mod explain;
 mod file;
-mod set;
+mod json;
+mod marker;
+mod merge;
+pub mod path;
+mod problem;
+mod schema;
+mod settle;
+mod toml;
+mod value;
+mod yaml;
 
 use crate::component::Digest;
-use crate::error::{Code, Fault};
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
-use std::path::PathBuf;
+use indexmap::IndexMap;
+use merge::Tree;
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
 
-pub use file::read;
+pub use explain::{Explained, Step};
+pub use file::{ENDINGS, Format};
+pub use problem::{ConfigError, Issue};
+pub use schema::{Extent, Schema};
+pub use settle::{Layers, Override, Rules};
+pub use value::{Kind, Table, Value};
+
+use crate::secret::Reference;
+use value::Problem;
+
+/// The tiers of layers, weak to strong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Tier {
+    /// Sealed in the release.
+    Base,
+    /// Named by the channel, signed with it.
+    Store,
+    /// A file in the store that somebody writes by hand; the policy allows it.
+    Watched,
+    /// From variables of the environment.
+    Environment,
+    /// From a file that only this machine has.
+    Local,
+    /// From the command line.
+    Argument,
+}
+
+impl Tier {
+    /// Whether a signature vouches for what it says.
+    pub fn is_signed(self) -> bool {
+        matches!(self, Self::Base | Self::Store)
+    }
+
+    /// The name, as texts and JSON have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Base => "base",
+            Self::Store => "store",
+            Self::Watched => "watched",
+            Self::Environment => "environment",
+            Self::Local => "local",
+            Self::Argument => "command line",
+        }
+    }
+}
+
+impl fmt::Display for Tier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
 
 /// One source of configuration.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Layer {
-    /// Where it came from, as reports name it: a file's path, or `CRUNCHBOX_CONFIG`.
+    /// How strong it is.
+    pub tier: Tier,
+    /// Where it came from, as reports name it: a file's path, or a variable.
     pub origin: String,
     /// What it says.
-    pub tree: Map<String, Value>,
+    pub table: Table,
 }
 
-/// All layers merged. Shared by every event between two changes.
-#[derive(Debug, Clone, Default)]
-pub struct Config {
-    tree: Map<String, Value>,
-    origins: Vec<String>,
+impl Layer {
+    /// The same layer in another tier.
+    #[must_use]
+    pub fn of_tier(self, tier: Tier) -> Self {
+        Self { tier, ..self }
+    }
 }
 
-/// Why configuration cannot be had.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// A file is not there or not ours to read.
-    #[error("cannot read the configuration `{path}`")]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// The system's words.
-        source: std::io::Error,
-    },
-    /// The text of a layer does not parse, or has no meaning in JSON.
-    #[error("the configuration `{origin}` is not usable: {problem}")]
-    Malformed {
-        /// The file or variable.
-        origin: String,
-        /// What was expected, what was found, and where.
-        problem: String,
-    },
-    /// A `--set` that cannot be applied.
-    #[error("`--set {assignment}`: {problem}")]
-    Assignment {
-        /// What was typed.
-        assignment: String,
-        /// What was expected and found.
-        problem: String,
-    },
-    /// A path leads through, or ends at, something other than a table.
-    #[error("`{path}`: expected a table, got {found}")]
-    NotTable {
-        /// The path up to the value, dotted.
-        path: String,
-        /// What kind of value stands there.
-        found: &'static str,
-    },
+/// Where a value was said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// The layer's tier.
+    pub tier: Tier,
+    /// The layer's origin.
+    pub origin: String,
+    /// The line, from 1; 0 where there is none.
+    pub line: u32,
 }
 
-impl Fault for ConfigError {
-    fn code(&self) -> Code {
-        match self {
-            Self::Unreadable { .. } | Self::Malformed { .. } | Self::Assignment { .. } => {
-                Code::ConfigInvalid
-            }
-            Self::NotTable { .. } => Code::ConfigNotTable,
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {}", self.tier, self.origin)?;
+        match self.line {
+            0 => Ok(()),
+            line => write!(f, ":{line}"),
         }
+    }
+}
+
+/// All layers merged and checked. Cheap to clone; shared by every event between two changes.
+#[derive(Debug, Clone)]
+pub struct Config(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    layers: Vec<(Tier, String)>,
+    tree: Tree,
+    /// The whole as one JSON text; each value is a part of it.
+    text: String,
+    root: Node,
+    /// Secrets in the order in which their places stand in the text.
+    secrets: Vec<Planted>,
+    overrides: Vec<Override>,
+    notes: Vec<String>,
+    digest: Digest,
+}
+
+/// A value's place in the text, and who said it.
+#[derive(Debug)]
+struct Node {
+    range: Range<usize>,
+    layer: usize,
+    line: u32,
+    /// The keys of a table.
+    children: Option<IndexMap<String, Node>>,
+}
+
+/// A secret's place in the text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Planted {
+    range: Range<usize>,
+    /// Where it is to be had.
+    pub reference: Reference,
+}
+
+/// One value: its JSON text, and the secrets that are to be put into it.
+#[derive(Debug, Clone, Copy)]
+pub struct Piece<'a> {
+    text: &'a str,
+    start: usize,
+    secrets: &'a [Planted],
+}
+
+impl<'a> Piece<'a> {
+    /// The secrets in it, in the order of their places.
+    pub fn secrets(&self) -> &'a [Planted] {
+        self.secrets
+    }
+
+    /// Its JSON text with references in the places of secrets.
+    pub fn unfilled(&self) -> &'a str {
+        self.text
+    }
+
+    /// Its JSON text with the JSON text of each secret put in its place.
+    pub fn filled(&self, values: impl IntoIterator<Item = String>) -> String {
+        if self.secrets.is_empty() {
+            return self.text.to_owned();
+        }
+        let (mut filled, mut at) = (String::new(), 0);
+        for (secret, value) in self.secrets.iter().zip(values) {
+            filled.push_str(&self.text[at..secret.range.start - self.start]);
+            filled.push_str(&value);
+            at = secret.range.end - self.start;
+        }
+        filled + &self.text[at..]
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Layers::new()
+            .settle(&Rules::default())
+            .expect("nothing contradicts nothing")
     }
 }
 
 impl Config {
-    /// Merges layers, weak to strong: tables merge deeply, everything else is replaced whole, `null` is a value.
-    pub fn merge(layers: Vec<Layer>) -> Self {
-        let mut config = Self::default();
-        for layer in layers {
-            merge_table(&mut config.tree, layer.tree);
-            config.origins.push(layer.origin);
-        }
-        config
-    }
-
-    /// Applies `KEY=VALUE` on top of everything; `KEY` is a dotted path, quoted as in TOML where a key has a dot.
-    /// The value takes the type of the one it replaces (`00123` stays a string); a new one is read as JSON if it is
-    /// JSON, else it is a string.
-    ///
-    /// # Errors
-    /// [`ConfigError::Assignment`] when the path or the type does not fit.
-    pub fn set(&mut self, assignment: &str) -> Result<(), ConfigError> {
-        set::apply(&mut self.tree, assignment).map_err(|problem| ConfigError::Assignment {
-            assignment: assignment.split('=').next().unwrap_or_default().to_owned() + "=…",
-            problem,
-        })?;
-        if self.origins.last().is_none_or(|last| last != "--set") {
-            self.origins.push("--set".to_owned());
-        }
-        Ok(())
-    }
-
-    /// The digest of the merged tree: what tells one configuration from another in the log.
+    /// The digest of all values, references to secrets among them: what tells one configuration from another in the log.
     pub fn digest(&self) -> Digest {
-        Digest::of(to_text(&self.tree).as_bytes())
-    }
-
-    /// The merged tree.
-    pub fn into_tree(self) -> Map<String, Value> {
-        self.tree
-    }
-
-    /// Where the layers came from, weak to strong.
-    pub fn origins(&self) -> &[String] {
-        &self.origins
+        self.0.digest
     }
 
     /// The value at `path`; none where the path does not exist.
     ///
     /// # Errors
     /// [`ConfigError::NotTable`] when the path leads through something other than a table.
-    pub fn get(&self, path: &[String]) -> Result<Option<Value>, ConfigError> {
-        let Some((last, above)) = path.split_last() else {
-            return Ok(Some(Value::Object(self.tree.clone())));
-        };
-        Ok(self
-            .table(above)?
-            .and_then(|table| table.get(last))
-            .cloned())
+    pub fn get(&self, path: &[String]) -> Result<Option<Piece<'_>>, ConfigError> {
+        Ok(self.node(path)?.map(|node| self.piece(node)))
     }
 
-    /// The table at `path` as one JSON object; `{}` where the path does not exist.
+    /// The table at `path`; none where the path does not exist.
     ///
     /// # Errors
     /// [`ConfigError::NotTable`] when the path leads through or ends at something other than a table.
-    pub fn tree(&self, path: &[String]) -> Result<String, ConfigError> {
-        Ok(self.table(path)?.map_or_else(|| "{}".to_owned(), to_text))
+    pub fn tree(&self, path: &[String]) -> Result<Option<Piece<'_>>, ConfigError> {
+        match self.node(path)? {
+            Some(node) if node.children.is_none() => Err(self.not_table(path, node)),
+            node => Ok(node.map(|node| self.piece(node))),
+        }
     }
 
-    fn table(&self, path: &[String]) -> Result<Option<&Map<String, Value>>, ConfigError> {
-        let mut table = &self.tree;
+    /// Who said the value at `path`: of a table, the strongest layer that has it.
+    pub fn source(&self, path: &[String]) -> Option<Source> {
+        let node = self.node(path).ok()??;
+        Some(self.source_of(node.layer, node.line))
+    }
+
+    /// Whether the value at `path` is a secret.
+    pub fn is_secret(&self, path: &[String]) -> bool {
+        let node = self.node(path).ok().flatten();
+        node.is_some_and(|node| node.children.is_none() && !self.piece(node).secrets.is_empty())
+    }
+
+    /// Every value that is no table, with its path, in order.
+    pub fn values(&self) -> Vec<(Vec<String>, Piece<'_>)> {
+        fn collect<'a>(
+            config: &'a Config,
+            node: &'a Node,
+            at: &mut Vec<String>,
+            found: &mut Vec<(Vec<String>, Piece<'a>)>,
+        ) {
+            let Some(children) = &node.children else {
+                found.push((at.clone(), config.piece(node)));
+                return;
+            };
+            for (key, child) in children {
+                at.push(key.clone());
+                collect(config, child, at, found);
+                at.pop();
+            }
+        }
+        let mut found = Vec::new();
+        collect(self, &self.0.root, &mut Vec::new(), &mut found);
+        found
+    }
+
+    /// Layers, weak to strong, and how many values of each count.
+    pub fn layers(&self) -> Vec<(Tier, &str, usize)> {
+        fn count(node: &Node, counts: &mut [usize]) {
+            match &node.children {
+                None => counts[node.layer] += 1,
+                Some(children) => children.values().for_each(|child| count(child, counts)),
+            }
+        }
+        let mut counts = vec![0; self.0.layers.len().max(1)];
+        count(&self.0.root, &mut counts);
+        let layers = self.0.layers.iter().zip(counts);
+        layers
+            .map(|((tier, origin), count)| (*tier, origin.as_str(), count))
+            .collect()
+    }
+
+    /// Values that are no defaults and were overridden, each link of each chain.
+    pub fn overrides(&self) -> &[Override] {
+        &self.0.overrides
+    }
+
+    /// What else whoever wrote the layers should know.
+    pub fn notes(&self) -> &[String] {
+        &self.0.notes
+    }
+
+    fn node(&self, path: &[String]) -> Result<Option<&Node>, ConfigError> {
+        let mut node = &self.0.root;
         for (depth, key) in path.iter().enumerate() {
-            match table.get(key) {
+            let Some(children) = &node.children else {
+                return Err(self.not_table(&path[..depth], node));
+            };
+            match children.get(key) {
+                Some(child) => node = child,
                 None => return Ok(None),
-                Some(Value::Object(inner)) => table = inner,
-                Some(other) => {
-                    return Err(ConfigError::NotTable {
-                        path: path[..=depth].join("."),
-                        found: kind(other),
-                    });
-                }
             }
         }
-        Ok(Some(table))
+        Ok(Some(node))
     }
-}
 
-fn to_text(table: &Map<String, Value>) -> String {
-    serde_json::to_string(table).expect("a JSON tree has a text")
-}
+    fn not_table(&self, path: &[String], node: &Node) -> ConfigError {
+        ConfigError::NotTable {
+            path: path::display(path),
+            found: kind_of(
+                &self.0.text[node.range.clone()],
+                !self.piece(node).secrets.is_empty(),
+            ),
+            said_by: self.source_of(node.layer, node.line),
+        }
+    }
 
-fn merge_table(weak: &mut Map<String, Value>, strong: Map<String, Value>) {
-    for (key, value) in strong {
-        match (weak.get_mut(&key), value) {
-            (Some(Value::Object(below)), Value::Object(above)) => merge_table(below, above),
-            (_, value) => {
-                weak.insert(key, value);
-            }
+    fn piece(&self, node: &Node) -> Piece<'_> {
+        let secrets = &self.0.secrets;
+        let first = secrets.partition_point(|secret| secret.range.start < node.range.start);
+        let end = secrets.partition_point(|secret| secret.range.end <= node.range.end);
+        Piece {
+            text: &self.0.text[node.range.clone()],
+            start: node.range.start,
+            secrets: secrets.get(first..end).unwrap_or_default(),
+        }
+    }
+
+    fn source_of(&self, layer: usize, line: u32) -> Source {
+        match self.0.layers.get(layer) {
+            Some((tier, origin)) => Source {
+                tier: *tier,
+                origin: origin.clone(),
+                line,
+            },
+            None => Source {
+                tier: Tier::Base,
+                origin: "no layer".to_owned(),
+                line: 0,
+            },
         }
     }
 }
 
-/// The name of a value's type, as error texts spell it.
-pub fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "a table",
+/// The kind of a JSON text, as error texts spell it.
+fn kind_of(text: &str, is_secret: bool) -> &'static str {
+    match text.as_bytes().first() {
+        _ if is_secret && text.starts_with('{') => "a secret",
+        Some(b'n') => "null",
+        Some(b't' | b'f') => "a boolean",
+        Some(b'"') => "a string",
+        Some(b'[') => "an array",
+        Some(b'{') => "a table",
+        _ => "a number",
     }
+}
+
+fn not_a_table(found: &Kind) -> Problem {
+    Problem::new(
+        1,
+        format!("expected a table at the top, got {}", found.name()),
+    )
+}
+
+fn doubled(key: &str, line: u32) -> Problem {
+    Problem::new(line, format!("expected each key once, got `{key}` twice"))
+}
+
+fn no_number(line: u32) -> Problem {
+    Problem::new(
+        line,
+        "expected a number that JSON has, got an infinity or something that is no number",
+    )
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn layer(origin: &str, tree: Value) -> Layer {
-        let Value::Object(tree) = tree else {
-            unreachable!("tests write tables")
-        };
-        Layer {
-            origin: origin.to_owned(),
-            tree,
-        }
-    }
-
-    fn path(dotted: &str) -> Vec<String> {
-        dotted.split('.').map(str::to_owned).collect()
-    }
-
-    #[test]
-    fn a_stronger_layer_wins_key_by_key_and_replaces_lists_whole() {
-        let config = Config::merge(vec![
-            layer(
-                "weak",
-                json!({"db": {"host": "a", "port": 1}, "list": [1, 2], "gone": 1}),
-            ),
-            layer(
-                "strong",
-                json!({"db": {"host": "b"}, "list": [3], "gone": null}),
-            ),
-        ]);
-        assert_eq!(
-            config.tree(&[]).unwrap(),
-            r#"{"db":{"host":"b","port":1},"list":[3],"gone":null}"#
-        );
-        assert_eq!(config.origins(), ["weak", "strong"]);
-    }
-
-    #[test]
-    fn a_missing_path_is_none_and_a_null_is_a_value() {
-        let config = Config::merge(vec![layer("x", json!({"a": {"b": null}}))]);
-        assert_eq!(config.get(&path("a.b")).unwrap(), Some(Value::Null));
-        assert_eq!(config.get(&path("a.c")).unwrap(), None);
-        assert_eq!(config.get(&path("x.y.z")).unwrap(), None);
-        assert_eq!(config.tree(&path("x.y")).unwrap(), "{}");
-    }
-
-    #[test]
-    fn a_path_through_a_leaf_names_the_leaf() {
-        let config = Config::merge(vec![layer("x", json!({"a": {"b": 7}}))]);
-        let error = config.get(&path("a.b.c")).unwrap_err();
-        assert_eq!(error.to_string(), "`a.b`: expected a table, got a number");
-    }
-
-    #[test]
-    fn a_set_value_takes_the_type_of_what_it_replaces() {
-        let mut config = Config::merge(vec![layer(
-            "x",
-            json!({"zip": "00123", "n": 1, "on": false, "t": {"k": 1}}),
-        )]);
-        for assignment in [
-            "zip=00456",
-            "n=2",
-            "on=true",
-            "new.deep=[1]",
-            "text=hello",
-            "t.\"a.b\"=null",
-            "zip2=007",
-        ] {
-            config.set(assignment).unwrap();
-        }
-        assert_eq!(
-            config.tree(&[]).unwrap(),
-            r#"{"zip":"00456","n":2,"on":true,"t":{"k":1,"a.b":null},"new":{"deep":[1]},"text":"hello","zip2":"007"}"#
-        );
-        assert_eq!(config.origins(), ["x", "--set"]);
-    }
-
-    #[test]
-    fn a_set_that_does_not_fit_is_refused_without_repeating_the_value() {
-        let mut config = Config::merge(vec![layer("x", json!({"n": 1, "t": {"k": 1}}))]);
-        for assignment in [
-            "n=secret",
-            "t=secret",
-            "n.deep=secret",
-            "novalue",
-            "=secret",
-            "a b=secret",
-            "a..b=secret",
-        ] {
-            let text = config.set(assignment).unwrap_err().to_string();
-            assert!(!text.contains("secret"), "{text}");
-        }
-    }
-}
+mod tests;

@@ -179,6 +179,14 @@ codes! {
         "The message names the file, the variable or the argument, and the place in it.";
     ConfigNotTable 51 Config Error "A configuration path leads through a value that is not a table."
         "Compare the path in the handler with the configuration files.";
+    ConfigUnmet 57 Config Error "A value that must be given is not."
+        "Give it in a stronger layer; `crunchbox config explain` shows what each layer says, and what the marker says it is for.";
+    ConfigMismatch 58 Config Error "Layers of the configuration contradict each other, or the function's schema."
+        "The message names the path, the layer, the file and the line; `crunchbox config explain PATH` shows the whole chain.";
+    SecretDenied 59 Config Error "The configuration refers to a secret that the release may not have."
+        "Name it under `secrets` in [grants] of crunchbox.toml, and within those of policy.toml; variables of the platform are never given.";
+    SecretUnavailable 63 Config Error "A secret that the configuration refers to cannot be had."
+        "The message has the keeper's words. Where AWS is out of reach, a local layer can hold a stand-in.";
     ManifestInvalid 52 Config Error "crunchbox.toml cannot be read or says what it must not."
         "The message names the key, what was expected and what was found.";
     SettingInvalid 53 Config Error "A setting from the environment or the command line is not usable."

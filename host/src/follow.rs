@@ -1,30 +1,32 @@
 //! Follows a channel: which state of it to believe, and how its release takes the place of the one that serves.
 //! Whatever goes wrong on the way, the last good release serves on; the reason is logged once per cause.
 
-mod clock;
+mod configure;
 mod memory;
 mod pace;
 mod start;
 
 use crate::address::{Address, ChannelName};
+use crate::clock::Clock;
 use crate::error::{Code, Failure, Fault, Level};
 use crate::guest::SMOKE_TIME;
 use crate::host::Host;
+use crate::overlay;
 use crate::policy::Refresh;
 use crate::prepare::{Conditions, Preparation};
 use crate::quantity::Time;
 use crate::reader::{Reader, SignedChannel};
-use crate::release::Channel;
+use crate::release::{Channel, Side};
 use crate::store::{Store, Tag};
 use crate::telemetry::{Line, Source};
+use crate::watched::Watched;
+use futures_util::future::join;
 use jiff::Timestamp;
 use memory::Memory;
 use pace::Pace;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
-
-pub use clock::{Clock, Moment, SystemClock};
 
 /// A look that has less than this is not begun: it would only tell of its own haste.
 const LOOK_MIN: Duration = Duration::from_millis(50);
@@ -128,6 +130,8 @@ pub struct Following {
     pub bundle: Option<Arc<dyn Store>>,
     /// What releases meet here.
     pub conditions: Conditions,
+    /// Files of configuration that are read at each look.
+    pub watched: Watched,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -144,6 +148,8 @@ pub struct Follower {
     seen_text: Option<String>,
     /// The number that serves.
     serving: u64,
+    /// What the store says of what serves.
+    side: Option<Side>,
     next: Option<Next>,
     /// What has been said already, and of which number; 0 stands for the channel itself.
     said: HashSet<(Code, u64)>,
@@ -189,6 +195,7 @@ impl Follower {
             seen: with.min_sequence,
             seen_text: None,
             serving: 0,
+            side: None,
             next: None,
             said: HashSet::new(),
             counts: Counts::default(),
@@ -226,7 +233,8 @@ impl Follower {
 
     /// How long until there is something to do, for those that are never frozen and can use a timer.
     pub fn rest(&self) -> Duration {
-        self.pace.rest(self.next.is_some())
+        self.pace
+            .rest(self.next.is_some() || self.with.watched.is_new())
     }
 
     /// Looks before an event that would else be served by what nobody has looked at for too long: one request within a
@@ -244,7 +252,11 @@ impl Follower {
                 let time = (time / EVENT_SHARE).min(self.with.looks.patient);
                 self.take_up(host, time).await;
             }
-            Ok(Ok(Found::Nothing)) => self.looked(),
+            Ok(Ok(Found::Nothing)) => {
+                self.looked();
+                let time = (time / EVENT_SHARE).min(self.with.looks.patient);
+                self.configure(host, time).await;
+            }
             Ok(Err(failure)) => {
                 self.pace.hurry_failed();
                 self.say(&failure, 0);
@@ -270,6 +282,8 @@ impl Follower {
         }
         let left = time.saturating_sub(self.pace.now().since(&started));
         self.take_up(host, left).await;
+        let left = time.saturating_sub(self.pace.now().since(&started));
+        self.configure(host, left).await;
     }
 
     /// One conditional request for the channel; whether there was an answer to be believed.
@@ -302,8 +316,12 @@ impl Follower {
     }
 
     async fn ask(&mut self) -> Result<Found, Failure> {
-        let name = self.with.channel.clone();
-        match self.with.reader.channel(&name, self.tag.clone()).await? {
+        let with = &mut self.with;
+        let store = Arc::clone(with.reader.store());
+        let channel = with.reader.channel(&with.channel, self.tag.clone());
+        let (channel, notices) = join(channel, with.watched.look(&*store)).await;
+        self.notice(notices);
+        match channel? {
             Some(signed) => self.believe(signed),
             None => Ok(Found::Nothing),
         }
@@ -435,13 +453,17 @@ impl Follower {
             // An instance that is slow to be made would be blamed for what the network took.
             return Ok(Swapped::Later);
         }
-        let (artifact, parts) = next.preparation.parts(conditions)?;
+        let watched = &mut self.with.watched;
+        let (layers, (artifact, parts)) =
+            configure::with_layers(watched, |layers| next.preparation.parts(conditions, layers))?;
         let guest = Arc::new(host.load(artifact, parts).await?);
         let left = time.saturating_sub(self.pace.now().since(&started));
         // Its own end comes before that of the look, so that it is the instance that was too slow, not the store.
         let smoke = host.smoke(Arc::clone(&guest), left.mul_f64(0.9).min(SMOKE_TIME));
         smoke.await.map_err(smoke_failed)?;
+        overlay::report(&self.with.conditions.log, guest.config());
         host.swap(guest);
+        self.with.watched.serves(layers);
         if let Some(next) = self.next.take() {
             let remember = self.served(next);
             // Waits for the disk, where it holds up no event.
@@ -456,6 +478,7 @@ impl Follower {
     fn served(&mut self, mut next: Next) -> impl FnOnce() + Send + 'static + use<> {
         let channel = &next.signed.channel;
         self.serving = channel.sequence;
+        self.side = next.preparation.side().cloned();
         self.pace.takes_afresh();
         self.said.clear();
         let release = channel.serves.as_ref().map(|serves| serves.release.short());
@@ -498,9 +521,24 @@ impl Follower {
         if !self.said.insert((failure.code, number)) {
             return;
         }
-        let meaning = failure.code.meaning();
         // An outage shows in how stale the host is; a refusal is somebody's mistake, or an attack.
         self.counts.refused += u64::from(failure.code != Code::StoreUnreachable);
+        let what = match number {
+            0 => self.address().to_string(),
+            number => format!("{} {number}", self.address()),
+        };
+        let serving = match self.serving {
+            0 => String::new(),
+            serving => format!("; {serving} serves on"),
+        };
+        let words: String = failure.message.chars().take(WORDS_MAX).collect();
+        let message = format!("{what} is not taken up: {words}{serving}");
+        self.tell(failure.code.meaning().level, failure, &message);
+    }
+
+    /// Writes a line on a failure, with its code and what to do about it.
+    fn tell(&self, level: Level, failure: &Failure, message: &str) {
+        let meaning = failure.code.meaning();
         let text = |text: &str| serde_json::Value::from(text).to_string();
         let fields = [
             ("code".to_owned(), text(meaning.name)),
@@ -511,18 +549,9 @@ impl Follower {
                 text(failure.hint.as_deref().unwrap_or(meaning.remedy)),
             ),
         ];
-        let what = match number {
-            0 => self.address().to_string(),
-            number => format!("{} {number}", self.address()),
-        };
-        let serving = match self.serving {
-            0 => String::new(),
-            serving => format!("; {serving} serves on"),
-        };
-        let words: String = failure.message.chars().take(WORDS_MAX).collect();
         self.with.conditions.log.write(&Line {
-            level: meaning.level,
-            message: &format!("{what} is not taken up: {words}{serving}"),
+            level,
+            message,
             source: Source::Host,
             scope: None,
             fields: &fields,

@@ -2,7 +2,7 @@
 //! before their first event.
 
 use crate::component::Component;
-use crate::config::Config;
+use crate::config::{Config, Layer};
 use crate::engine::artifact::Artifact;
 use crate::engine::{Artifacts, Engines, Origin};
 use crate::error::{Failure, Level};
@@ -12,6 +12,7 @@ use crate::host::Host;
 use crate::prepare::{Conditions, Preparation};
 use crate::quantity::Bytes;
 use crate::reader::Reader;
+use crate::secret::Vault;
 use crate::telemetry::Log;
 use std::path::Path;
 use std::sync::Arc;
@@ -26,6 +27,8 @@ pub struct Function {
     pub limits: Limits,
     /// What it is configured with.
     pub config: Config,
+    /// Where the secrets of its configuration are had from.
+    pub vault: Vault,
 }
 
 /// Where it runs.
@@ -79,6 +82,7 @@ impl Function {
             identity,
             limits: self.limits,
             config: self.config,
+            vault: self.vault,
         };
         let guest = Guest::load(&engines, &artifact, parts)?;
         let host = Host::new(
@@ -104,13 +108,14 @@ pub async fn start_release(
     mut release: Preparation,
     reader: &Reader,
     conditions: &Conditions,
+    watched: &[Layer],
     concurrency: u32,
 ) -> Result<Ready, Failure> {
     let started = Instant::now();
     release.fetch(reader, conditions, 0).await?;
     let obtained = Instant::now();
     let engines = Engines::start(concurrency)?;
-    let guest = release.load(&engines, conditions)?;
+    let guest = release.load(&engines, conditions, watched)?;
     let log = conditions.log.clone();
     Ok(Ready {
         host: Host::new(Arc::new(engines), guest, log, concurrency)?,

@@ -6,7 +6,7 @@ mod limiter;
 mod shape;
 
 use crate::bindings::crunchbox::function::types::Failure as GuestFailure;
-use crate::bindings::{Function, FunctionPre};
+use crate::bindings::{Hosted, HostedPre};
 use crate::config::Config;
 use crate::engine::artifact::Artifact;
 use crate::engine::{EngineError, Engines, Loaded, Running};
@@ -14,12 +14,13 @@ use crate::error::{Code, Failure, Fault};
 use crate::event::{
     Identity, Invocation, Outcome, RESPONSE_BYTES_MAX, Usage, check_event, check_response,
 };
-use crate::interface::config::ConfigView;
+use crate::interface::config::EventConfig;
 use crate::interface::invocation::Facts;
 use crate::interface::log::EventLog;
 use crate::interface::output::Output;
 use crate::interface::{config, invocation, log};
 use crate::quantity::Bytes;
+use crate::secret::Vault;
 use crate::telemetry::{Log, Scope, Source};
 use limiter::MemoryLimiter;
 use std::sync::Arc;
@@ -72,13 +73,16 @@ pub struct Parts {
     pub limits: Limits,
     /// What it is configured with.
     pub config: Config,
+    /// Where the secrets of its configuration are had from.
+    pub vault: Vault,
 }
 
 /// A component, loaded and linked. Shared by all its events.
 pub struct Guest {
-    pre: FunctionPre<GuestState>,
+    pre: HostedPre<GuestState>,
     identity: Arc<Identity>,
-    config: Arc<Config>,
+    config: Config,
+    vault: Vault,
     limits: Limits,
     artifact_bytes: u64,
 }
@@ -163,10 +167,33 @@ impl Guest {
         Ok(Self {
             pre,
             identity: Arc::new(parts.identity),
-            config: Arc::new(parts.config),
+            config: parts.config,
+            vault: parts.vault,
             limits: parts.limits,
             artifact_bytes: artifact.bytes(),
         })
+    }
+
+    /// The same code with another configuration.
+    #[must_use]
+    pub fn configured(&self, config: Config) -> Self {
+        let identity = Identity {
+            config: config.digest().to_string(),
+            ..Identity::clone(&self.identity)
+        };
+        Self {
+            pre: self.pre.clone(),
+            identity: Arc::new(identity),
+            config,
+            vault: self.vault.clone(),
+            limits: self.limits,
+            artifact_bytes: self.artifact_bytes,
+        }
+    }
+
+    /// What it is configured with.
+    pub fn config(&self) -> &Config {
+        &self.config
     }
 
     /// What it may use up.
@@ -254,6 +281,7 @@ impl Guest {
             }
         };
         let lines = event_log.finish();
+        let result = result.map_err(|failure| event_log.masked(failure));
         let usage = Usage {
             instantiate: clock.instance.unwrap_or(ended) - started,
             call: clock
@@ -278,7 +306,7 @@ impl Guest {
         clock: &mut Clock,
     ) -> Result<Result<String, GuestFailure>, Stop> {
         let instance = self.pre.instantiate_async(&mut *store).await;
-        let instance: Function = instance.map_err(Stop::Instance)?;
+        let instance: Hosted = instance.map_err(Stop::Instance)?;
         clock.instance = Some(Instant::now());
         let handler = instance.crunchbox_function_handler();
         handler.call_handle(store, event).await.map_err(Stop::Call)
@@ -286,7 +314,12 @@ impl Guest {
 
     fn store(&self, facts: Facts, log: EventLog) -> Store<GuestState> {
         let deadline = facts.deadline;
-        let state = GuestState::new(facts, Arc::clone(&self.config), log);
+        let config = EventConfig {
+            config: self.config.clone(),
+            vault: self.vault.clone(),
+            log: log.clone(),
+        };
+        let state = GuestState::new(facts, config, log);
         let mut store = Store::new(self.pre.engine(), state);
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(HOST_CALL_BYTES_MAX);
@@ -316,19 +349,17 @@ enum Stop {
     Call(wasmtime::Error),
 }
 
-fn link(loaded: &Loaded) -> wasmtime::Result<FunctionPre<GuestState>> {
+fn link(loaded: &Loaded) -> wasmtime::Result<HostedPre<GuestState>> {
     let linker = linker(&loaded.engine)?;
     let pre: InstancePre<GuestState> = linker.instantiate_pre(&loaded.component)?;
-    FunctionPre::new(pre)
+    HostedPre::new(pre)
 }
 
 fn linker(engine: &Engine) -> wasmtime::Result<Linker<GuestState>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     invocation::add_to_linker(&mut linker, |state: &mut GuestState| &state.facts)?;
-    config::add_to_linker(&mut linker, |state: &mut GuestState| {
-        ConfigView(&state.config)
-    })?;
+    config::add_to_linker(&mut linker, |state: &mut GuestState| &state.config)?;
     log::add_to_linker(&mut linker, |state: &mut GuestState| &state.log)?;
     Ok(linker)
 }
@@ -339,12 +370,12 @@ pub(crate) struct GuestState {
     table: ResourceTable,
     limiter: MemoryLimiter,
     facts: Facts,
-    config: Arc<Config>,
+    config: EventConfig,
     log: EventLog,
 }
 
 impl GuestState {
-    fn new(facts: Facts, config: Arc<Config>, log: EventLog) -> Self {
+    fn new(facts: Facts, config: EventConfig, log: EventLog) -> Self {
         let wasi = WasiCtx::builder()
             .stdout(Output {
                 log: log.clone(),

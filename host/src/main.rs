@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    crunchbox::cli::main(std::env::args_os().collect(), &|name| {
-        std::env::var_os(name)
-    })
+    let environment = std::env::vars_os().collect();
+    crunchbox::cli::main(std::env::args_os().collect(), &environment)
 }

@@ -2,9 +2,12 @@
 //! Reads and checks; builds and runs nothing.
 
 use crate::address::FunctionName;
-use crate::config::{self, ConfigError, Layer};
-use crate::error::{Code, Fault};
+use crate::config::{ConfigError, ENDINGS, Layer, Tier};
+use crate::error::{Code, Failure, Fault};
+use crate::overlay::{SECRETS, Terms};
 use crate::quantity::{Bytes, Time};
+use crate::release::{Contents, SchemaText, SealedLimits};
+use crate::secret::Grant;
 use crate::store::{Location, LocationError};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -25,8 +28,14 @@ pub struct Manifest {
     pub limits: Limits,
     /// Files of the base layer, weak to strong, as the manifest names them.
     pub base: Vec<PathBuf>,
+    /// The schema of the configuration, as the manifest names it.
+    pub schema: Option<PathBuf>,
+    /// What the guest may reach.
+    pub grants: Grants,
     /// The folder of events to test with.
     pub events: Option<PathBuf>,
+    /// Files of configuration above the base in tests, weak to strong.
+    pub test_config: Vec<PathBuf>,
     /// Where releases go.
     pub store: Option<Location>,
 }
@@ -49,6 +58,13 @@ pub struct Limits {
     pub time: Option<Time>,
     /// All memories and tables together.
     pub memory: Option<Bytes>,
+}
+
+/// What a guest may reach, as the file says it.
+#[derive(Debug, Clone, Default)]
+pub struct Grants {
+    /// Secrets that its configuration may refer to.
+    pub secrets: Vec<Grant>,
 }
 
 /// Why a manifest is not usable.
@@ -89,6 +105,8 @@ struct Raw {
     #[serde(default)]
     limits: Limits,
     #[serde(default)]
+    grants: RawGrants,
+    #[serde(default)]
     config: RawConfig,
     #[serde(default)]
     test: RawTest,
@@ -106,6 +124,15 @@ struct RawFunction {
 #[serde(deny_unknown_fields)]
 struct RawTest {
     events: Option<PathBuf>,
+    #[serde(default)]
+    config: Vec<PathBuf>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawGrants {
+    #[serde(default)]
+    secrets: Vec<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -119,6 +146,7 @@ struct RawStore {
 struct RawConfig {
     #[serde(default)]
     base: Vec<PathBuf>,
+    schema: Option<PathBuf>,
 }
 
 impl Manifest {
@@ -145,12 +173,25 @@ impl Manifest {
         let folder = path.parent().map(Path::to_owned).unwrap_or_default();
         let store = raw.store.url.as_deref().map(str::parse).transpose();
         let store = store.map_err(|error: LocationError| malformed(error.to_string()))?;
+        let secrets = raw.grants.secrets.iter().map(|text| {
+            let grant = text.parse();
+            grant.map_err(|problem| malformed(format!("[grants] secrets, `{text}`: {problem}")))
+        });
+        let secrets = secrets.collect::<Result<_, _>>()?;
         Ok(Self {
             name: raw.function.name,
             build: raw.build,
             limits: raw.limits,
             base: raw.config.base,
+            schema: raw.config.schema,
+            grants: Grants { secrets },
             events: raw.test.events.map(|events| folder.join(events)),
+            test_config: raw
+                .test
+                .config
+                .iter()
+                .map(|path| folder.join(path))
+                .collect(),
             store: store.map(|store| match store {
                 Location::Folder(path) => Location::Folder(folder.join(path)),
                 s3 @ Location::S3(_) => s3,
@@ -165,7 +206,76 @@ impl Manifest {
     /// [`ConfigError`], naming the file and the place.
     pub fn layers(&self) -> Result<Vec<Layer>, ConfigError> {
         let files = self.base.iter().map(|path| self.folder.join(path));
-        files.map(|path| config::read(&path)).collect()
+        files.map(|path| Layer::read(Tier::Base, &path)).collect()
+    }
+
+    /// Reads the file that only this machine has: `local.toml` in the folder, or another of the formats.
+    ///
+    /// # Errors
+    /// [`ConfigError`], naming the file and the place, or two such files.
+    pub fn local(&self) -> Result<Option<Layer>, ConfigError> {
+        let named = |(ending, _)| self.folder.join(format!("local.{ending}"));
+        let mut files = ENDINGS.map(named).into_iter().filter(|path| path.is_file());
+        match (files.next(), files.next()) {
+            (Some(one), Some(other)) => Err(ConfigError::TwoFiles(one, other)),
+            (Some(path), None) => Layer::read(Tier::Local, &path).map(Some),
+            (None, _) => Ok(None),
+        }
+    }
+
+    /// Reads the files of configuration for tests, weak to strong.
+    ///
+    /// # Errors
+    /// [`ConfigError`], naming the file and the place.
+    pub fn test_layers(&self) -> Result<Vec<Layer>, ConfigError> {
+        let files = self.test_config.iter();
+        files.map(|path| Layer::read(Tier::Local, path)).collect()
+    }
+
+    /// Reads the schema of the configuration.
+    ///
+    /// # Errors
+    /// [`ManifestError::Malformed`], naming the file.
+    pub fn schema(&self) -> Result<Option<SchemaText>, ManifestError> {
+        let Some(schema) = &self.schema else {
+            return Ok(None);
+        };
+        let path = self.folder.join(schema);
+        let text = std::fs::read_to_string(&path).map_err(|source| ManifestError::Unreadable {
+            path: path.clone(),
+            source,
+        })?;
+        let schema = SchemaText::new(&text);
+        let problem = |problem| ManifestError::Malformed { path, problem };
+        schema.map(Some).map_err(problem)
+    }
+
+    /// What the function says of its configuration beside its layers.
+    ///
+    /// # Errors
+    /// As [`Manifest::schema`].
+    pub fn terms(&self) -> Result<Terms, ManifestError> {
+        let schema = self.schema()?.and_then(|schema| schema.parse().ok());
+        Ok(Terms {
+            grants: self.grants.secrets.clone(),
+            schema,
+        })
+    }
+
+    /// What belongs to a release beside its code.
+    ///
+    /// # Errors
+    /// Of the configuration's files or the schema.
+    pub fn contents(&self) -> Result<Contents, Failure> {
+        let secrets = self.grants.secrets.iter();
+        let secrets: Vec<_> = secrets.map(|grant| grant.to_string().into()).collect();
+        let secrets = (!secrets.is_empty()).then(|| (SECRETS.to_owned(), secrets));
+        Ok(Contents {
+            config: self.sealed_layers()?,
+            schema: self.schema()?,
+            limits: SealedLimits::new(self.limits.time, self.limits.memory),
+            grants: secrets.into_iter().collect(),
+        })
     }
 
     /// The same, named as the manifest names them, so that the same files make the same release wherever they lie.

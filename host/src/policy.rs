@@ -2,9 +2,13 @@
 //! it: whose signatures count, where the store is, how often to look there, and the most a release may use up.
 
 use crate::address::{Address, Which};
+use crate::config::Format;
 use crate::error::{Code, Fault};
 use crate::quantity::{Bytes, Time};
+use crate::release::Place;
+use crate::secret::Grant;
 use crate::store::Location;
+use crate::template::Template;
 use crate::trust::{Pattern, Role, Trust, TrustedKey};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -17,6 +21,9 @@ pub const FILE_NAME: &str = "policy.toml";
 /// How long a host serves without looking for a new release, and how long at most.
 const REFRESH: Duration = Duration::from_secs(15);
 const MAX_STALE: Duration = Duration::from_secs(60);
+
+/// The longest key of a file that is watched; S3's longest has 1,024 bytes with the prefix before it.
+const WATCHED_BYTES_MAX: usize = 512;
 
 /// The namespace of metrics that are asked for without one.
 const NAMESPACE: &str = "Crunchbox";
@@ -34,6 +41,13 @@ pub struct Policy {
     pub cache: Option<Bytes>,
     /// The most a release may use up, whatever it says.
     pub ceilings: Ceilings,
+    /// What secrets a release may refer to, whatever it says; none where nothing is said.
+    pub secrets: Option<Vec<Grant>>,
+    /// How long a secret is believed; none where nothing is said.
+    pub secrets_time: Option<Duration>,
+    /// Files of the store that are read at each look, unsigned, weak to strong: their keys, `{{function}}` and
+    /// `{{channel}}` in them to be filled.
+    pub watched: Vec<Template>,
     /// The smallest number of a channel that a host without a memory believes.
     pub min_sequence: BTreeMap<String, u64>,
     /// The namespace of CloudWatch metrics in summary lines; none where none are asked for.
@@ -108,7 +122,32 @@ struct Raw {
     limits: Ceilings,
     #[serde(default)]
     min_sequence: BTreeMap<String, u64>,
+    #[serde(default)]
+    grants: RawGrants,
+    #[serde(default)]
+    secrets: RawSecrets,
+    #[serde(default)]
+    config: RawConfig,
     metrics: Option<RawMetrics>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawGrants {
+    secrets: Option<Vec<String>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawSecrets {
+    time_to_live: Option<Time>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawConfig {
+    #[serde(default)]
+    watched: Vec<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -204,12 +243,48 @@ impl Policy {
             refresh,
             cache: raw.store.cache,
             ceilings: raw.limits,
+            secrets: raw.grants.secrets.map(grants).transpose()?,
+            secrets_time: raw.secrets.time_to_live.map(|time| time.0),
+            watched: raw
+                .config
+                .watched
+                .iter()
+                .map(|key| watched(key))
+                .collect::<Result<_, _>>()?,
             min_sequence: raw.min_sequence,
             metrics: raw
                 .metrics
                 .map(|metrics| metrics.namespace.unwrap_or_else(|| NAMESPACE.to_owned())),
         })
     }
+}
+
+fn grants(texts: Vec<String>) -> Result<Vec<Grant>, String> {
+    let read = |text: String| {
+        let grant = text.parse();
+        grant.map_err(|problem| format!("[grants] secrets, `{text}`: {problem}"))
+    };
+    texts.into_iter().map(read).collect()
+}
+
+/// The key of a file that is watched. The store's own objects are not: their names say what they are.
+fn watched(key: &str) -> Result<Template, String> {
+    let refused = |expected: &str| {
+        Err(format!(
+            "[config] watched: expected {expected}, got `{key}`"
+        ))
+    };
+    if Format::of(key).is_none() {
+        return refused("a name that ends in .toml, .json, .yaml, .yml or .edn");
+    }
+    let mut parts = key.split('/');
+    if key.len() > WATCHED_BYTES_MAX || parts.any(|part| matches!(part, "" | "." | "..")) {
+        return refused("the key of a file in the store, such as `production/config.edn`");
+    }
+    if key.split('/').any(|part| Place::FOLDERS.contains(&part)) {
+        return refused("a key outside of the folders that the store itself uses");
+    }
+    Template::parse(key).map_err(|problem| format!("[config] watched, `{key}`: {problem}"))
 }
 
 /// A folder's path in the policy starts where the policy lies.

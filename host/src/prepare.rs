@@ -10,10 +10,12 @@ use crate::engine::{Artifacts, Engines, Origin};
 use crate::error::{Code, Failure, Fault, Level};
 use crate::event::Identity;
 use crate::guest::{Guest, Limits, Parts};
+use crate::overlay::{self, Overlay, Terms};
 use crate::policy::Ceilings;
 use crate::quantity::Bytes;
 use crate::reader::{Documents, Reader};
 use crate::release::{Serves, Side};
+use crate::secret::Vault;
 use crate::settings::MachineMemory;
 use crate::telemetry::Log;
 use std::sync::Arc;
@@ -40,10 +42,10 @@ pub struct Conditions {
     pub overrides: Ceilings,
     /// The memory of the machine, where it is known to be all there is.
     pub memory: Option<MachineMemory>,
-    /// Configuration above the store's, weak to strong.
-    pub layers: Vec<Layer>,
-    /// Single values above all.
-    pub assignments: Vec<String>,
+    /// Configuration above the store's.
+    pub overlay: Overlay,
+    /// Where secrets are had from.
+    pub vault: Vault,
     /// Where lines go.
     pub log: Log,
 }
@@ -249,19 +251,20 @@ impl Preparation {
     ///
     /// # Errors
     /// A classified failure of the configuration.
-    pub fn parts(&self, conditions: &Conditions) -> Result<(Arc<Artifact>, Parts), Failure> {
+    pub fn parts(
+        &self,
+        conditions: &Conditions,
+        watched: &[Layer],
+    ) -> Result<(Arc<Artifact>, Parts), Failure> {
         let (Some(documents), Some((artifact, _))) = (&self.documents, &self.artifact) else {
             let message = "the release has not been fetched yet";
             return Err(Failure::new(Code::HostSetup, message));
         };
-        let config = conditions.config(&documents.side)?;
+        let config = conditions.config(&self.address, &documents.side, watched)?;
         let parts = Parts {
             identity: Identity {
                 function: self.address.function.to_string(),
-                channel: match &self.address.which {
-                    Which::Channel(name) | Which::State(name, _) => name.to_string(),
-                    Which::Release(_) => "local".to_owned(),
-                },
+                channel: channel_of(&self.address),
                 sequence: self.sequence,
                 release: self.serves.release.to_string(),
                 component: self.serves.component.to_string(),
@@ -269,6 +272,7 @@ impl Preparation {
             },
             limits: conditions.limits(&documents.side, artifact.bytes()),
             config,
+            vault: conditions.vault.clone(),
         };
         Ok((Arc::clone(artifact), parts))
     }
@@ -277,22 +281,47 @@ impl Preparation {
     ///
     /// # Errors
     /// A classified failure of the component's world or the configuration.
-    pub fn load(&self, engines: &Engines, conditions: &Conditions) -> Result<Guest, Failure> {
-        let (artifact, parts) = self.parts(conditions)?;
+    pub fn load(
+        &self,
+        engines: &Engines,
+        conditions: &Conditions,
+        watched: &[Layer],
+    ) -> Result<Guest, Failure> {
+        let (artifact, parts) = self.parts(conditions, watched)?;
         Ok(Guest::load(engines, &artifact, parts)?)
+    }
+
+    /// What the store says of it, once it is fetched.
+    pub fn side(&self) -> Option<&Side> {
+        self.documents.as_ref().map(|documents| &documents.side)
+    }
+}
+
+/// The channel's name, as guests and templates see it.
+pub(crate) fn channel_of(address: &Address) -> String {
+    match &address.which {
+        Which::Channel(name) | Which::State(name, _) => name.to_string(),
+        Which::Release(_) => "local".to_owned(),
     }
 }
 
 impl Conditions {
-    /// All layers of configuration merged, weak to strong.
-    fn config(&self, side: &Side) -> Result<Config, Failure> {
-        let store = side.config.iter().flat_map(|config| &config.layers);
-        let sealed = side.release.config.iter().chain(store);
-        let mut config = Config::merge(sealed.chain(&self.layers).cloned().collect());
-        for assignment in &self.assignments {
-            config.set(assignment)?;
-        }
-        Ok(config)
+    /// All layers of configuration merged, weak to strong, and checked.
+    ///
+    /// # Errors
+    /// A classified failure that names every path that is wrong.
+    pub fn config(
+        &self,
+        address: &Address,
+        side: &Side,
+        watched: &[Layer],
+    ) -> Result<Config, Failure> {
+        let terms = Terms::of(&side.release)?;
+        let facts = self
+            .overlay
+            .facts(address.function.as_str(), &channel_of(address));
+        let below = side.layers().chain(watched.iter().cloned());
+        Ok(self.overlay.config(below, &terms, facts)?)
     }
 
     /// What the release may use up here.
@@ -317,7 +346,8 @@ impl Conditions {
 }
 
 fn check_grants(side: &Side) -> Result<(), PrepareError> {
-    match side.release.grants.keys().next() {
+    let mut kinds = side.release.grants.keys();
+    match kinds.find(|kind| *kind != overlay::SECRETS) {
         Some(kind) => Err(PrepareError::Grant { kind: kind.clone() }),
         None => Ok(()),
     }

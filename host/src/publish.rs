@@ -13,7 +13,9 @@ use crate::address::FunctionName;
 use crate::error::{Code, Failure};
 use crate::reader::Reader;
 use crate::release::{Author, Envelope};
+use crate::secret::Grant;
 use crate::store::{self, Condition, Store, StoreError, Tag};
+use crate::template::Template;
 use crate::trust::{KeyId, Role};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -37,6 +39,10 @@ pub struct Publisher {
     pub keys: Keyring,
     /// Who does all this.
     pub author: Author,
+    /// What secrets the policy lets releases refer to; none where it says nothing.
+    pub secrets: Option<Vec<Grant>>,
+    /// Files of configuration that hosts read beside what is published.
+    pub watched: Vec<Template>,
 }
 
 /// How an object came to be there.

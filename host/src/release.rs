@@ -9,10 +9,11 @@ mod statement;
 
 use crate::address::FunctionName;
 use crate::component::Digest;
-use crate::config::Layer;
+use crate::config::{Layer, Schema, Tier};
 use crate::quantity::{Bytes, Time};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -153,31 +154,75 @@ pub struct Release {
     pub component: ComponentRef,
     /// Its base configuration, weak to strong.
     pub config: Vec<Layer>,
+    /// What must be true of its whole configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<SchemaText>,
     /// What it may use up.
     pub limits: SealedLimits,
     /// What it may reach.
     pub grants: Grants,
 }
 
+/// What belongs to a release beside its code.
+#[derive(Debug, Clone, Default)]
+pub struct Contents {
+    /// Its base configuration, weak to strong.
+    pub config: Vec<Layer>,
+    /// What must be true of its whole configuration.
+    pub schema: Option<SchemaText>,
+    /// What it may use up.
+    pub limits: SealedLimits,
+    /// What it may reach.
+    pub grants: Grants,
+}
+
+/// A JSON Schema as it is sealed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SchemaText(Box<RawValue>);
+
+impl SchemaText {
+    /// Takes the text of a schema.
+    ///
+    /// # Errors
+    /// What is wrong with it as JSON, or as a schema.
+    pub fn new(text: &str) -> Result<Self, String> {
+        // Sealed without the line breaks and spaces of the file.
+        let schema: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let schema = serde_json::value::to_raw_value(&schema).map_err(|error| error.to_string())?;
+        let schema = Self(schema);
+        schema.parse().map(|_| schema)
+    }
+
+    /// The schema itself.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(&self) -> Result<Schema, String> {
+        Schema::parse(&self.0)
+    }
+}
+
+impl PartialEq for SchemaText {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.get() == other.0.get()
+    }
+}
+
 impl Release {
     const TYPE: &str = "crunchbox-release";
 
     /// A release of these parts.
-    pub fn new(
-        function: FunctionName,
-        component: ComponentRef,
-        config: Vec<Layer>,
-        limits: SealedLimits,
-        grants: Grants,
-    ) -> Self {
+    pub fn new(function: FunctionName, component: ComponentRef, contents: Contents) -> Self {
         Self {
             kind: Self::TYPE.to_owned(),
             format: FORMAT,
             function,
             component,
-            config,
-            limits,
-            grants,
+            config: contents.config,
+            schema: contents.schema,
+            limits: contents.limits,
+            grants: contents.grants,
         }
     }
 
@@ -213,11 +258,12 @@ impl StoreConfig {
 
     /// These layers.
     pub fn new(function: FunctionName, layers: Vec<Layer>) -> Self {
+        let layers = layers.into_iter().map(|layer| layer.of_tier(Tier::Store));
         Self {
             kind: Self::TYPE.to_owned(),
             format: FORMAT,
             function,
-            layers,
+            layers: layers.collect(),
         }
     }
 
@@ -226,7 +272,8 @@ impl StoreConfig {
     /// # Errors
     /// [`FormatError`].
     pub fn parse(text: &[u8]) -> Result<Self, FormatError> {
-        parse(Self::TYPE, text)
+        let read: Self = parse(Self::TYPE, text)?;
+        Ok(Self::new(read.function, read.layers))
     }
 
     /// Its text; the digest of that is its name.
@@ -248,9 +295,13 @@ mod tests {
                 imports: vec![],
                 exports: vec!["x".into()],
             },
-            vec![Layer::from_json("config.toml", r#"{"b": 1, "a": {"z": 1.5}}"#).unwrap()],
-            SealedLimits::new(None, Some(Bytes::mebi(64))),
-            Grants::new(),
+            Contents {
+                config: vec![
+                    Layer::parse(Tier::Base, "c.json", br#"{"b": 1, "a": {"z": 1.5}}"#).unwrap(),
+                ],
+                limits: SealedLimits::new(None, Some(Bytes::mebi(64))),
+                ..Contents::default()
+            },
         )
     }
 

@@ -4,8 +4,10 @@ use crate::address::{Address, Which};
 use crate::error::{Code, Fault, Level};
 use crate::quantity::Bytes;
 use crate::telemetry::Format;
-use std::ffi::OsString;
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What this host needs beside its guests: 9 MB measured with a handler loaded.
 const HOST_BASE: Bytes = Bytes::mebi(16);
@@ -35,8 +37,49 @@ const LAMBDA_CACHE: &str = "/tmp/crunchbox";
 /// The variable that holds the environment layer of the configuration.
 pub const CONFIG: &str = "CRUNCHBOX_CONFIG";
 
-/// Reads one variable; `std::env::var_os` outside of tests.
-pub type Variables<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+/// What begins the names of variables that each hold one value of the configuration.
+pub const CONFIG_VALUE: &str = "CRUNCHBOX_CONFIG_";
+
+/// The environment that this process was started with.
+#[derive(Clone, Default)]
+pub struct Environment(Arc<BTreeMap<OsString, OsString>>);
+
+/// The environment, handed down.
+pub type Variables<'a> = &'a Environment;
+
+impl Environment {
+    /// The value of a variable.
+    pub fn get(&self, name: &str) -> Option<OsString> {
+        self.0.get(OsStr::new(name)).cloned()
+    }
+
+    /// Variables whose names begin with a prefix, in order, with their values.
+    pub fn beginning_with(&self, prefix: &str) -> impl Iterator<Item = (&str, &OsStr)> {
+        let named = self
+            .0
+            .iter()
+            .filter_map(|(name, value)| Some((name.to_str()?, value)));
+        named
+            .filter(move |(name, _)| name.starts_with(prefix))
+            .map(|(name, value)| (name, value.as_os_str()))
+    }
+}
+
+impl<N: Into<OsString>, V: Into<OsString>> FromIterator<(N, V)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(variables: I) -> Self {
+        let variables = variables
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()));
+        Self(Arc::new(variables.collect()))
+    }
+}
+
+impl std::fmt::Debug for Environment {
+    /// Without its values: there are credentials among them.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Environment({} variables)", self.0.len())
+    }
+}
 
 /// Why the environment is not usable.
 #[derive(Debug, thiserror::Error)]
@@ -82,8 +125,8 @@ pub struct Lambda {
     pub store: Option<String>,
     /// The private folder for what came from the store, from `CRUNCHBOX_CACHE`.
     pub cache: PathBuf,
-    /// The environment layer of the configuration, JSON text.
-    pub config: Option<String>,
+    /// The environment itself, for configuration and secrets.
+    pub environment: Environment,
     /// The function's memory and what shares it.
     pub memory: MachineMemory,
     /// Events at once; more than one only on Lambda Managed Instances.
@@ -133,7 +176,9 @@ impl MachineMemory {
 
 /// Whether this process was started by Lambda, or something that behaves like it.
 pub fn is_lambda(variables: Variables<'_>) -> bool {
-    variables("AWS_LAMBDA_RUNTIME_API").is_some_and(|api| !api.is_empty())
+    variables
+        .get("AWS_LAMBDA_RUNTIME_API")
+        .is_some_and(|api| !api.is_empty())
 }
 
 /// How Lambda wants log lines.
@@ -141,7 +186,11 @@ pub fn is_lambda(variables: Variables<'_>) -> bool {
 /// # Errors
 /// None: what is not understood counts as unset, since there is no log yet to say so.
 pub fn lambda_log(variables: Variables<'_>) -> (Format, Level) {
-    let text = |name| variables(name).and_then(|value| value.into_string().ok());
+    let text = |name| {
+        variables
+            .get(name)
+            .and_then(|value| value.into_string().ok())
+    };
     let format = match text("AWS_LAMBDA_LOG_FORMAT").as_deref() {
         Some(format) if format.eq_ignore_ascii_case("text") => Format::Text,
         _ => Format::Json,
@@ -188,7 +237,7 @@ impl Lambda {
             serve: serve(variables, &task_root)?,
             store: text(variables, STORE)?,
             cache: text(variables, CACHE)?.map_or_else(|| LAMBDA_CACHE.into(), PathBuf::from),
-            config: environment_config(variables)?,
+            environment: variables.clone(),
             memory: MachineMemory {
                 total: Bytes::mebi(memory.into()),
                 concurrency,
@@ -264,7 +313,8 @@ fn text(variables: Variables<'_>, name: &'static str) -> Result<Option<String>, 
         expected: "UTF-8",
         got: format!("{} bytes of something else", got.len()),
     };
-    variables(name)
+    variables
+        .get(name)
         .filter(|value| !value.is_empty())
         .map(|value| value.into_string().map_err(refused))
         .transpose()
@@ -285,12 +335,11 @@ fn number(
     text(variables, name)?.map(parse).transpose()
 }
 
-/// The environment layer of the configuration, JSON text.
-///
-/// # Errors
-/// [`SettingError::Invalid`] when it is not UTF-8.
-pub fn environment_config(variables: Variables<'_>) -> Result<Option<String>, SettingError> {
-    text(variables, CONFIG)
+/// The AWS region that this process is in or is to use.
+pub fn region(variables: Variables<'_>) -> Option<String> {
+    let names = ["AWS_REGION", "AWS_DEFAULT_REGION"].into_iter();
+    let set = names.filter_map(|name| variables.get(name)?.into_string().ok());
+    set.into_iter().find(|region| !region.is_empty())
 }
 
 /// What publishing takes from the environment.
@@ -348,7 +397,8 @@ impl Publishing {
 /// A folder that a variable names, else one of this user's home.
 fn home(variables: Variables<'_>, name: &str, below: &str) -> Option<PathBuf> {
     let folder = |name| {
-        variables(name)
+        variables
+            .get(name)
             .map(PathBuf::from)
             .filter(|path| path.is_absolute())
     };
@@ -380,13 +430,7 @@ mod tests {
             ("_HANDLER", "crunch"),
         ];
         all.extend_from_slice(changes);
-        let read = |name: &str| {
-            all.iter()
-                .rev()
-                .find(|(key, _)| *key == name)
-                .map(|(_, value)| OsString::from(value))
-        };
-        Lambda::from_environment(&read).map_err(|error| error.to_string())
+        Lambda::from_environment(&all.into_iter().collect()).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -484,12 +528,15 @@ mod tests {
 
     #[test]
     fn log_settings_are_lambdas_own() {
-        let read = |name: &str| match name {
-            "AWS_LAMBDA_LOG_FORMAT" => Some("Text".into()),
-            "AWS_LAMBDA_LOG_LEVEL" => Some("warn".into()),
-            _ => None,
-        };
-        assert_eq!(lambda_log(&read), (Format::Text, Level::Warn));
-        assert_eq!(lambda_log(&|_| None), (Format::Json, Level::Info));
+        let asked = [
+            ("AWS_LAMBDA_LOG_FORMAT", "Text"),
+            ("AWS_LAMBDA_LOG_LEVEL", "warn"),
+        ];
+        let log = |variables: Environment| lambda_log(&variables);
+        assert_eq!(
+            log(asked.into_iter().collect()),
+            (Format::Text, Level::Warn)
+        );
+        assert_eq!(log(Environment::default()), (Format::Json, Level::Info));
     }
 }

@@ -4,18 +4,23 @@ use super::runtime_api::PATIENCE;
 use super::s3::S3;
 use super::shop::{Shop, runtime};
 use crunchbox::cache::Cache;
+use crunchbox::clock::{Clock, Moment};
 use crunchbox::engine::Engines;
 use crunchbox::error::{Failure, Level};
 use crunchbox::event::{Invocation, Outcome};
-use crunchbox::follow::{Clock, Follower, Following, Looks, Moment};
+use crunchbox::follow::{Follower, Following, Looks};
 use crunchbox::guest::Limits;
 use crunchbox::host::Host;
+use crunchbox::overlay::{Overlay, facts};
 use crunchbox::policy::{Ceilings, Refresh};
 use crunchbox::prepare::{Conditions, Native};
 use crunchbox::quantity::Bytes;
+use crunchbox::secret::Vault;
 use crunchbox::settings::MachineMemory;
 use crunchbox::store::{Folder, Store};
 use crunchbox::telemetry::{Format, Log, Memory};
+use crunchbox::template::Template;
+use crunchbox::watched::Watched;
 use serde_json::Value;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -74,6 +79,9 @@ pub struct Setting<'a> {
     memory: u64,
     start_time: Duration,
     looks: Looks,
+    overlay: Overlay,
+    vault: Option<Vault>,
+    watched: Vec<Template>,
 }
 
 impl<'a> Setting<'a> {
@@ -92,7 +100,28 @@ impl<'a> Setting<'a> {
                 hurried: PATIENCE,
                 patient: PATIENCE,
             },
+            overlay: Overlay::default(),
+            vault: None,
+            watched: Vec::new(),
         }
+    }
+
+    /// A file of configuration that is read at each look.
+    pub fn watching(mut self, key: &str) -> Self {
+        self.watched.push(Template::parse(key).unwrap());
+        self
+    }
+
+    /// Variables of the host's environment.
+    pub fn environment<const N: usize>(mut self, variables: [(&str, &str); N]) -> Self {
+        self.overlay = Overlay::new(&variables.into_iter().collect(), None);
+        self
+    }
+
+    /// Where secrets are had from.
+    pub fn vault(mut self, vault: Vault) -> Self {
+        self.vault = Some(vault);
+        self
     }
 
     pub fn cache(mut self, folder: &'a Path) -> Self {
@@ -151,10 +180,11 @@ impl<'a> Setting<'a> {
                 total: Bytes::mebi(self.memory),
                 concurrency: 1,
             }),
-            layers: Vec::new(),
-            assignments: Vec::new(),
+            overlay: self.overlay,
+            vault: self.vault.unwrap_or_else(Vault::empty),
             log: log.clone(),
         };
+        let names = facts(reader.function().as_str(), Shop::live().as_str());
         let mut follower = Follower::new(Following {
             reader: reader.clone().with_cache(cache),
             channel: Shop::live(),
@@ -165,6 +195,7 @@ impl<'a> Setting<'a> {
                 .bundle
                 .map(|folder| Arc::new(Folder::new(folder)) as Arc<dyn Store>),
             conditions,
+            watched: Watched::new(&self.watched, &names).unwrap(),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
         });
         let engines = Engines::start(1).unwrap();

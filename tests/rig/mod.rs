@@ -15,7 +15,7 @@ pub use s3::{ACCESS_KEY, Fault, S3, SECRET_KEY, Seen};
 pub use shop::{Shop, runtime};
 
 use crunchbox::component::Component;
-use crunchbox::config::{Config, Layer};
+use crunchbox::config::{Config, Layer, Layers, Rules, Tier};
 use crunchbox::engine::Artifacts;
 use crunchbox::engine::artifact::TrustedFolder;
 use crunchbox::engine::compile::{CompileLimits, Compiler};
@@ -25,6 +25,7 @@ use crunchbox::function::{Function, Surroundings};
 use crunchbox::guest::Limits;
 use crunchbox::host::Host;
 use crunchbox::quantity::Bytes;
+use crunchbox::secret::Vault;
 use crunchbox::telemetry::{Format, Log, Memory};
 use crunchbox::toolchain::{Setup, Traces, Wanted, cargo_build};
 use std::path::{Path, PathBuf};
@@ -79,7 +80,7 @@ fn build_guests(folder: &Path, more: &[&str]) {
         setup: Setup::Tell,
         traces: Traces::Lines,
     };
-    let command = cargo_build(folder, wanted, &|name| std::env::var_os(name));
+    let command = cargo_build(folder, wanted, &std::env::vars_os().collect());
     let mut command = command.unwrap_or_else(|error| {
         panic!("{error}; run: cargo run -- build --setup guest/examples/crunch");
     });
@@ -129,6 +130,7 @@ impl Rig {
             name: name.to_owned(),
             limits: Limits::default(),
             config: Config::default(),
+            vault: Vault::empty(),
         };
         Self {
             component: component.to_owned(),
@@ -154,7 +156,7 @@ impl Rig {
     }
 
     pub fn config(mut self, json: &str) -> Self {
-        self.function.config = Config::merge(vec![Layer::from_json("test", json).unwrap()]);
+        self.function.config = config_of(json);
         self
     }
 
@@ -181,6 +183,13 @@ impl Rig {
     pub fn start(self) -> Started {
         self.try_start().unwrap()
     }
+}
+
+/// A configuration of one layer.
+pub fn config_of(json: &str) -> Config {
+    let mut layers = Layers::new();
+    layers.add(Layer::parse(Tier::Base, "test.json", json.as_bytes()).unwrap());
+    layers.settle(&Rules::default()).unwrap()
 }
 
 /// A host that runs.

@@ -4,7 +4,7 @@ use super::s3::{ACCESS_KEY, S3, SECRET_KEY};
 use super::{artifacts, compiler, guest};
 use crunchbox::address::{ChannelName, FunctionName};
 use crunchbox::component::Component;
-use crunchbox::config::Layer;
+use crunchbox::config::{Layer, Tier};
 use crunchbox::engine::Engines;
 use crunchbox::engine::key::Baseline;
 use crunchbox::error::Failure;
@@ -12,7 +12,7 @@ use crunchbox::guest::Shape;
 use crunchbox::publish::{Keyring, Move, Publisher, Sealed, SecretKey, Terms};
 use crunchbox::quantity::Bytes;
 use crunchbox::reader::Reader;
-use crunchbox::release::{Author, SealedLimits};
+use crunchbox::release::{Author, Contents, SealedLimits};
 use crunchbox::store::{Location, S3Store, Store};
 use crunchbox::trust::{Pattern, Role, Trust, TrustedKey};
 use std::collections::HashMap;
@@ -60,6 +60,8 @@ impl Shop {
                 at: jiff::Timestamp::now(),
                 message: "a test".into(),
             },
+            secrets: None,
+            watched: Vec::new(),
         };
         Self {
             publisher,
@@ -113,9 +115,18 @@ impl Shop {
 
     pub fn release_with(&self, component: Component, config: &str, limits: SealedLimits) -> Sealed {
         let shape = shape(&component);
-        let layers = vec![Layer::from_json("config.toml", config).unwrap()];
+        let contents = Contents {
+            config: vec![Layer::parse(Tier::Base, "config.json", config.as_bytes()).unwrap()],
+            limits,
+            ..Contents::default()
+        };
+        self.release_of(component, shape, contents)
+    }
+
+    /// Publishes a component with whatever belongs to it.
+    pub fn release_of(&self, component: Component, shape: Shape, contents: Contents) -> Sealed {
         let function: FunctionName = self.publisher.reader.function().clone();
-        let sealed = Sealed::new(function, component, shape, layers, limits);
+        let sealed = Sealed::new(function, component, shape, contents);
         self.block_on(self.upload(&sealed)).unwrap();
         sealed
     }
@@ -196,7 +207,7 @@ pub fn variant(name: &str, number: u8) -> Component {
 }
 
 /// What a component imports and exports, found out once for each.
-fn shape(component: &Component) -> Shape {
+pub fn shape(component: &Component) -> Shape {
     static KNOWN: Mutex<Option<HashMap<String, Shape>>> = Mutex::new(None);
     let digest = component.digest().to_string();
     if let Some(shape) = KNOWN.lock().unwrap().get_or_insert_default().get(&digest) {

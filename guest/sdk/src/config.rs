@@ -2,9 +2,11 @@
 
 use crate::imports;
 use serde::de::DeserializeOwned;
+use serde_path_to_error::Segment;
 use std::fmt;
 
-/// Why configuration could not be had: names the path, what was wanted, and what was found.
+/// Why configuration could not be had: names the path, what was wanted, what was found, and who said it (layer, file and
+/// line). It never repeats the value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
     code: String,
@@ -32,7 +34,7 @@ impl std::error::Error for ConfigError {}
 /// [`ConfigError`] when a value is missing or of another type, naming its path.
 pub fn load<T: DeserializeOwned>() -> Result<T, ConfigError> {
     let text = read(&[])?.unwrap_or_else(|| "{}".to_owned());
-    decode("", &text)
+    decode(&[], &text)
 }
 
 /// Reads the value at a dotted path, such as `db.host`; none where there is none. A key that has a dot itself is
@@ -51,9 +53,7 @@ pub fn get<T: DeserializeOwned>(path: &str) -> Result<Option<T>, ConfigError> {
 /// As [`get`].
 pub fn get_path<T: DeserializeOwned>(path: &[&str]) -> Result<Option<T>, ConfigError> {
     let keys: Vec<String> = path.iter().map(|key| (*key).to_owned()).collect();
-    read(&keys)?
-        .map(|text| decode(&path.join("."), &text))
-        .transpose()
+    read(&keys)?.map(|text| decode(&keys, &text)).transpose()
 }
 
 fn read(path: &[String]) -> Result<Option<String>, ConfigError> {
@@ -63,24 +63,87 @@ fn read(path: &[String]) -> Result<Option<String>, ConfigError> {
     })
 }
 
-fn decode<T: DeserializeOwned>(at: &str, text: &str) -> Result<T, ConfigError> {
+fn decode<T: DeserializeOwned>(at: &[String], text: &str) -> Result<T, ConfigError> {
     let mut reader = serde_json::Deserializer::from_str(text);
     serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let inner = error.path().to_string();
-        let path = match (at, inner.as_str()) {
-            ("", ".") => "the configuration".to_owned(),
-            (at, ".") => at.to_owned(),
-            ("", inner) => inner.to_owned(),
-            (at, inner) => format!("{at}.{inner}"),
-        };
-        // Line and column would be those of a text the author never saw.
-        let problem = error.inner().to_string();
-        let problem = problem.split(" at line ").next().unwrap_or_default();
+        let mut keys = at.to_vec();
+        let mut path = at.join(".");
+        let mut is_table = true;
+        for segment in error.path() {
+            match segment {
+                Segment::Map { key } => {
+                    path.push_str(if path.is_empty() { "" } else { "." });
+                    path.push_str(key);
+                    if is_table {
+                        keys.push(key.clone());
+                    }
+                }
+                Segment::Seq { index } => {
+                    // A list is one value to the host, whoever said it said all of it.
+                    is_table = false;
+                    path.push_str(&format!("[{index}]"));
+                }
+                Segment::Enum { .. } | Segment::Unknown => is_table = false,
+            }
+        }
+        if path.is_empty() {
+            path.push_str("the configuration");
+        }
+        let source = imports::config_source(&keys);
+        let source = source
+            .map(|source| format!(" ({source})"))
+            .unwrap_or_default();
+        let problem = problem(&error.inner().to_string());
         ConfigError {
             code: "Mismatch".to_owned(),
-            message: format!("{path}: {problem}"),
+            message: format!("{path}: {problem}{source}"),
         }
     })
+}
+
+/// What serde says of a value, in the words of configuration and without the value itself, which may be a secret.
+fn problem(text: &str) -> String {
+    // Line and column would be those of a text the author never saw.
+    let text = text.rsplit_once(" at line ").map_or(text, |(text, _)| text);
+    let split = |rest: &str| {
+        let (got, expected) = rest.rsplit_once(", expected ")?;
+        Some((kind(got), wanted(expected)))
+    };
+    if let Some((got, expected)) = text.strip_prefix("invalid type: ").and_then(split) {
+        return format!("expected {expected}, got {got}");
+    }
+    if let Some((got, expected)) = text.strip_prefix("invalid value: ").and_then(split) {
+        return format!("expected {expected}, got {got} that is none");
+    }
+    if let Some((_, expected)) = text.strip_prefix("unknown variant ").and_then(split) {
+        return format!("expected {expected}, got another string");
+    }
+    text.to_owned()
+}
+
+/// The kind of a value that serde shows.
+fn kind(shown: &str) -> &'static str {
+    match shown.split([' ', '`']).next().unwrap_or_default() {
+        "string" | "character" => "a string",
+        "integer" | "floating" | "number" => "a number",
+        "boolean" => "a boolean",
+        "null" | "unit" | "Option" => "null",
+        "sequence" => "an array",
+        "map" | "struct" => "a table",
+        _ => "another kind of value",
+    }
+}
+
+/// What a type asks for.
+fn wanted(expected: &str) -> String {
+    match expected {
+        "a sequence" => "an array".to_owned(),
+        "a map" => "a table".to_owned(),
+        _ => match expected.strip_prefix("struct ") {
+            Some(name) => format!("a table ({name})"),
+            None => expected.to_owned(),
+        },
+    }
 }
 
 #[cfg(test)]
@@ -115,10 +178,13 @@ mod tests {
             .to_string();
         assert_eq!(
             text,
-            r#"percentiles: invalid type: string "all", expected a sequence"#
+            "percentiles: expected an array, got a string (made-up config)"
         );
         let text = load_from("{}").unwrap_err().to_string();
-        assert_eq!(text, "the configuration: missing field `percentiles`");
+        assert_eq!(
+            text,
+            "the configuration: missing field `percentiles` (made-up config)"
+        );
     }
 
     #[test]
@@ -128,11 +194,63 @@ mod tests {
             assert_eq!(get::<String>("db.host"), Ok(Some("a".to_owned())));
             assert_eq!(get::<String>("db.user"), Ok(None));
             let text = get::<u16>("db.port").unwrap_err().to_string();
-            assert_eq!(text, r#"db.port: invalid type: string "x", expected u16"#);
+            assert_eq!(text, "db.port: expected u16, got a string (made-up config)");
             assert_eq!(
                 get::<u16>("db.host.x").unwrap_err().code(),
                 "Crunchbox.ConfigNotTable"
             );
         });
+    }
+
+    #[test]
+    fn an_error_never_repeats_the_value() {
+        #[derive(Debug, Deserialize)]
+        #[serde(rename_all = "lowercase")]
+        enum Mode {
+            Fast,
+        }
+        #[derive(Debug, Deserialize)]
+        #[expect(dead_code, reason = "only their types matter")]
+        struct Strict {
+            mode: Option<Mode>,
+            port: Option<u8>,
+            hosts: Option<Vec<u8>>,
+            db: Option<Inner>,
+        }
+        #[derive(Debug, Deserialize)]
+        #[expect(dead_code, reason = "only their types matter")]
+        struct Inner {
+            port: u8,
+        }
+        for (config, expected) in [
+            (
+                r#"{"mode": "hunter2"}"#,
+                "mode: expected `fast`, got another string",
+            ),
+            (
+                r#"{"port": "hunter2, expected hunter2"}"#,
+                "port: expected u8, got a string",
+            ),
+            (
+                r#"{"port": 70000}"#,
+                "port: expected u8, got a number that is none",
+            ),
+            (
+                r#"{"hosts": [1, "hunter2"]}"#,
+                "hosts[1]: expected u8, got a string",
+            ),
+            (
+                r#"{"db": "hunter2"}"#,
+                "db: expected a table (Inner), got a string",
+            ),
+            (
+                r#"{"db": {"port": null}}"#,
+                "db.port: expected u8, got null",
+            ),
+        ] {
+            let text = Made::new().config(config).run(|_| load::<Strict>());
+            let text = text.unwrap_err().to_string();
+            assert_eq!(text, format!("{expected} (made-up config)"));
+        }
     }
 }

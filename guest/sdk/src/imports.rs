@@ -54,6 +54,10 @@ mod component {
         })
     }
 
+    pub(crate) fn config_source(path: &[String]) -> Option<String> {
+        config::source(path)
+    }
+
     pub(crate) fn threshold() -> ::log::LevelFilter {
         match log::threshold() {
             log::Level::Trace => ::log::LevelFilter::Trace,

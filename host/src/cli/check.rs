@@ -8,6 +8,7 @@ use crate::error::Failure;
 use crate::event::Identity;
 use crate::guest::{Guest, HANDLER, Limits, Parts, Shape, is_offered};
 use crate::quantity::Bytes;
+use crate::secret::Vault;
 use crate::settings::Variables;
 use crate::telemetry::printable;
 use serde_json::{Value, json};
@@ -62,6 +63,7 @@ pub(super) async fn describe(path: &Path, artifacts: Artifacts) -> Result<Descri
         identity: Identity::default(),
         limits: Limits::default(),
         config: Default::default(),
+        vault: Vault::empty(),
     };
     let refusal = Guest::load(&engines, &artifact, parts)
         .err()

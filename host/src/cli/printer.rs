@@ -31,8 +31,12 @@ pub(super) struct Printer {
 
 impl Printer {
     pub(super) fn new(style: Style, variables: Variables<'_>) -> Result<Self, Failure> {
-        let plain = variables("NO_COLOR").is_some_and(|value| !value.is_empty())
-            || variables("TERM").is_some_and(|terminal| terminal == "dumb");
+        let plain = variables
+            .get("NO_COLOR")
+            .is_some_and(|value| !value.is_empty())
+            || variables
+                .get("TERM")
+                .is_some_and(|terminal| terminal == "dumb");
         let format = match style {
             Style::Json => Format::Json,
             Style::Text if std::io::stderr().is_terminal() && !plain => Format::Colour,

@@ -1,12 +1,13 @@
 //! `crunchbox promote`, `rollback`, `delete`: moves of a channel.
 
 use super::printer::Printer;
-use super::publisher::{ChannelArguments, address_or_project};
+use super::publisher::{ChannelArguments, address_or_project, release_with};
 use crate::address::{Address, ChannelName, Which};
 use crate::error::{Code, Failure};
 use crate::publish::Move;
 use crate::resolve::resolve;
 use crate::settings::Variables;
+use std::path::PathBuf;
 
 /// Let a channel stand for a release: running hosts take it up with no redeploy and no lost event.
 ///
@@ -18,6 +19,9 @@ pub(super) struct Promote {
     /// The channel.
     #[arg(long, value_name = "CHANNEL", default_value = "live")]
     to: ChannelName,
+    /// A config file for the channel's own layer, moved together with the release; may be repeated, the strongest last.
+    #[arg(long, value_name = "FILE")]
+    config: Vec<PathBuf>,
     #[command(flatten)]
     pub(super) channel: ChannelArguments,
 }
@@ -52,7 +56,7 @@ impl Promote {
         let function = &self.address.function;
         let publisher = self.channel.publisher(function, variables).await?;
         let resolved = resolve(&publisher.reader, &self.address).await?;
-        let wanted = Move::Release(resolved.serves);
+        let wanted = release_with(resolved.serves, function, &self.config)?;
         self.channel
             .make(printer, publisher, &self.to, &wanted)
             .await

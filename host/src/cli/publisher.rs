@@ -3,10 +3,11 @@
 use super::printer::Printer;
 use super::shelf::{Shelf, StoreArguments, done};
 use crate::address::{Address, ChannelName, FunctionName};
-use crate::error::{Code, Failure};
+use crate::config::{Layer, Tier};
+use crate::error::{Code, Failure, Level};
 use crate::manifest::Manifest;
 use crate::publish::{Keyring, Move, Moved, Proposal, Publisher, Terms, Until};
-use crate::release::Author;
+use crate::release::{Author, Serves, StoreConfig};
 use crate::settings::Variables;
 use crate::telemetry::printable;
 use jiff::{SignedDuration, SpanRelativeTo, Timestamp};
@@ -44,9 +45,42 @@ pub(super) struct MoveArguments {
     /// Let the release reach more than the one before.
     #[arg(long)]
     allow_grants: bool,
+    /// Move though values of the configuration that must be given are not: what hosts have in their environment is not
+    /// known here.
+    #[arg(long)]
+    allow_unmet: bool,
     /// Only show what would change.
     #[arg(long)]
     pub(super) dry_run: bool,
+}
+
+/// The layer that config files make together in the store.
+pub(super) fn store_config(
+    function: &FunctionName,
+    files: &[PathBuf],
+) -> Result<StoreConfig, Failure> {
+    let layers = files.iter().map(|path| {
+        let mut layer = Layer::read(Tier::Store, path)?;
+        // Where it lies on this machine is nobody's business.
+        if let Some(name) = path.file_name() {
+            layer.origin = name.to_string_lossy().into_owned();
+        }
+        Ok::<_, Failure>(layer)
+    });
+    let layers = layers.collect::<Result<_, _>>()?;
+    Ok(StoreConfig::new(function.clone(), layers))
+}
+
+/// A release for a channel, with a configuration of the channel's own if there are files of it.
+pub(super) fn release_with(
+    serves: Serves,
+    function: &FunctionName,
+    files: &[PathBuf],
+) -> Result<Move, Failure> {
+    if files.is_empty() {
+        return Ok(Move::Release(serves));
+    }
+    Ok(Move::Both(serves, store_config(function, files)?))
 }
 
 /// What every command takes that does nothing but move a channel.
@@ -138,6 +172,8 @@ impl SigningArguments {
         given.extend(environment.map(|text| ("CRUNCHBOX_KEY".to_owned(), text)));
         Ok(Publisher {
             reader: shelf.reader(function)?,
+            secrets: shelf.policy.secrets.clone(),
+            watched: shelf.policy.watched.clone(),
             keys: Keyring {
                 given,
                 folder: shelf.publishing.keys.clone(),
@@ -160,6 +196,7 @@ impl MoveArguments {
         Terms {
             if_current: self.if_current,
             after: self.after,
+            allow_unmet: self.allow_unmet,
             until: match self.not_after {
                 None => Until::AsBefore,
                 Some(lifetime) => lifetime.until(),
@@ -178,6 +215,9 @@ impl MoveArguments {
         publisher.author.message.clone_from(&self.message);
         let proposal = publisher.propose(name, wanted, self.terms()).await?;
         show(printer, &proposal);
+        for one in &proposal.overrides {
+            printer.log().host(Level::Warn, &format!("config: {one}"));
+        }
         if self.dry_run {
             done(printer, "Nothing", "is changed: --dry-run");
             return Ok(());

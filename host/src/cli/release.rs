@@ -2,20 +2,22 @@
 
 use super::printer::{self, Printer};
 use super::progress::Progress;
-use super::publisher::{MoveArguments, SigningArguments};
+use super::publisher::{MoveArguments, SigningArguments, release_with};
 use super::shelf::{Shelf, StoreArguments, done};
 use super::start::{ArtifactArguments, Target, report_build, resolve};
 use super::{keys, test};
 use crate::address::{ChannelName, FunctionName};
 use crate::component::Component;
+use crate::config::{Extent, Layers};
 use crate::error::{Code, Failure};
 use crate::function::try_out;
 use crate::guest::{Limits, Parts};
 use crate::manifest::Manifest;
+use crate::overlay::facts;
 use crate::policy::Policy;
-use crate::publish::{Move, PROBE, Publisher, Sealed, TARGETS, Written};
+use crate::publish::{PROBE, Publisher, Sealed, TARGETS, Written};
 use crate::quantity::{Bytes, Time};
-use crate::release::SealedLimits;
+use crate::secret::Vault;
 use crate::settings::Variables;
 use crate::store::Location;
 use crate::toolchain::{Setup, Traces, Wanted};
@@ -66,6 +68,9 @@ pub(super) struct Deploy {
     /// The channel.
     #[arg(long, value_name = "CHANNEL", default_value = "live")]
     to: ChannelName,
+    /// A config file for the channel's own layer, moved together with the release; may be repeated, the strongest last.
+    #[arg(long, value_name = "FILE")]
+    config: Vec<PathBuf>,
     #[command(flatten)]
     terms: MoveArguments,
     #[command(flatten)]
@@ -98,13 +103,21 @@ impl Deploy {
     ) -> Result<(), Failure> {
         let target = self.release.build(printer, &self.folder, variables)?;
         let artifacts = self.release.artifacts.artifacts(variables)?;
-        test::run(printer, &target, artifacts, test::Expected::Compare).await?;
+        test::run(
+            printer,
+            &target,
+            artifacts,
+            test::Expected::Compare,
+            variables,
+        )
+        .await?;
         if self.terms.dry_run {
             done(printer, "Nothing", "is released: --dry-run");
             return Ok(());
         }
         let (sealed, mut publisher) = self.release.publish(printer, &target, variables).await?;
-        let wanted = Move::Release(sealed.serves());
+        let function = &sealed.release.function;
+        let wanted = release_with(sealed.serves(), function, &self.config)?;
         self.terms
             .make(printer, &mut publisher, &self.to, &wanted)
             .await?;
@@ -254,6 +267,15 @@ async fn seal(
     let component = Component::read(component)?;
     let defaults = Limits::default();
     let wanted = manifest.limits;
+    let contents = manifest.contents()?;
+    let mut layers = Layers::new();
+    contents
+        .config
+        .iter()
+        .cloned()
+        .for_each(|layer| layers.add(layer));
+    let terms = manifest.terms()?;
+    let names = facts(manifest.name.as_str(), "some-channel");
     let parts = Parts {
         identity: crate::event::Identity::default(),
         limits: Limits {
@@ -261,15 +283,16 @@ async fn seal(
             memory: wanted.memory.unwrap_or(defaults.memory),
             response: defaults.response,
         },
-        config: crate::config::Config::merge(manifest.layers()?),
+        // Other layers will say more; what these say has to be right.
+        config: layers.settle(&terms.rules(None, names, Extent::Part))?,
+        vault: Vault::empty(),
     };
     let shape = try_out(&component, parts, artifacts, printer.log()).await?;
     Ok(Sealed::new(
         manifest.name.clone(),
         component,
         shape,
-        manifest.sealed_layers()?,
-        SealedLimits::new(wanted.time, wanted.memory),
+        contents,
     ))
 }
 

@@ -1,23 +1,25 @@
 //! `crunchbox run`: a component, or a project that is built first, on one event or many.
 
+use super::layers::{LayerArguments, listed, project_of};
 use super::printer::{self, Printer};
 use super::report::{self, Summary};
 use super::shelf::StoreArguments;
 use super::start::{ArtifactArguments, BuildArguments, Target, report_build, resolve};
 use crate::address::Address;
-use crate::config::{self, Config, Layer};
+use crate::config::Config;
 use crate::engine::Origin;
 use crate::error::Failure;
 use crate::event::{Outcome, RESPONSE_BYTES_MAX};
 use crate::front::local::{self, EventSource};
 use crate::function::{Function, Ready, Surroundings, start_release};
 use crate::guest::Limits;
-use crate::manifest::Manifest;
+use crate::overlay::{self, Terms};
 use crate::policy::Ceilings;
 use crate::prepare::{Conditions, Native, Preparation};
 use crate::quantity::{Bytes, Time};
 use crate::resolve::resolve as resolve_address;
-use crate::settings::{self, Variables};
+use crate::secret::Vault;
+use crate::settings::Variables;
 use serde_json::json;
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -38,12 +40,8 @@ pub(super) struct Run {
     /// The event itself.
     #[arg(long, value_name = "JSON")]
     data: Option<String>,
-    /// Sets a config value, such as `db.host=localhost`; it takes the type of the one it replaces.
-    #[arg(long, value_name = "KEY=VALUE")]
-    set: Vec<String>,
-    /// A config file (.toml, .json) above those of crunchbox.toml; may be repeated, the strongest last.
-    #[arg(long, value_name = "FILE")]
-    config: Vec<PathBuf>,
+    #[command(flatten)]
+    layers: LayerArguments,
     /// The most memory the guest may use [default: crunchbox.toml's, else 128 MiB]
     #[arg(long, value_name = "SIZE")]
     memory: Option<Bytes>,
@@ -68,11 +66,13 @@ impl Run {
         variables: Variables<'_>,
     ) -> Result<u8, Failure> {
         let sources = self.sources()?;
-        let (ready, origins) = match self.address()? {
+        let ready = match self.address()? {
             Some(address) => self.stored(printer, &address, variables).await?,
             None => self.built(printer, variables).await?,
         };
-        report_start(printer, &ready, &origins);
+        let config = ready.host.guest().config().clone();
+        overlay::report(printer.log(), &config);
+        report_start(printer, &ready, &listed(&config));
         handle_all(printer, &ready, &sources).await
     }
 
@@ -87,27 +87,21 @@ impl Run {
         Ok(text.parse().ok())
     }
 
-    async fn built(
-        &self,
-        printer: &Printer,
-        variables: Variables<'_>,
-    ) -> Result<(Ready, Vec<String>), Failure> {
+    async fn built(&self, printer: &Printer, variables: Variables<'_>) -> Result<Ready, Failure> {
         let target = resolve(&self.path, self.build.wanted(), variables)?;
         report_build(printer, &target);
-        let config = self.config(&target, variables)?;
-        let origins = config.origins().to_vec();
         let function = Function {
             name: target.name(),
             limits: self.limits(&target),
-            config,
+            config: self.config(&target, variables)?,
+            vault: Vault::new(variables.clone(), None),
         };
         let surroundings = Surroundings {
             artifacts: self.artifacts.artifacts(variables)?,
             log: printer.log().clone(),
             concurrency: 1,
         };
-        let ready = function.start(&target.component, surroundings).await?;
-        Ok((ready, origins))
+        function.start(&target.component, surroundings).await
     }
 
     /// Runs what the store has, as a host would: verified, under its sealed limits and configuration.
@@ -116,7 +110,7 @@ impl Run {
         printer: &Printer,
         address: &Address,
         variables: Variables<'_>,
-    ) -> Result<(Ready, Vec<String>), Failure> {
+    ) -> Result<Ready, Failure> {
         let shelf = self.store.open(None, variables).await?;
         let reader = shelf.caching_reader(&address.function, &self.artifacts.folder(variables)?)?;
         let resolved = resolve_address(&reader, address).await?;
@@ -138,27 +132,17 @@ impl Run {
                 memory: self.memory,
             },
             memory: None,
-            layers: self.layers(variables)?,
-            assignments: self.set.clone(),
+            overlay: self.layers.overlay(
+                project_of(address)?.as_ref(),
+                shelf.policy.secrets.clone(),
+                variables,
+            )?,
+            vault: Vault::new(variables.clone(), shelf.policy.secrets_time),
             log: printer.log().clone(),
         };
-        let origins = conditions.layers.iter().map(|layer| layer.origin.clone());
-        let origins = origins.collect();
+        let watched = shelf.watched(printer, address).await?;
         let release = Preparation::new(address.clone(), resolved.sequence, resolved.serves);
-        let ready = start_release(release, &reader, &conditions, 1).await?;
-        Ok((ready, origins))
-    }
-
-    /// The environment's layer, then `--config`.
-    fn layers(&self, variables: Variables<'_>) -> Result<Vec<Layer>, Failure> {
-        let mut layers = Vec::new();
-        if let Some(text) = settings::environment_config(variables)? {
-            layers.push(Layer::from_json(settings::CONFIG, &text)?);
-        }
-        for path in &self.config {
-            layers.push(config::read(path)?);
-        }
-        Ok(layers)
+        start_release(release, &reader, &conditions, &watched, 1).await
     }
 
     fn sources(&self) -> Result<Vec<EventSource>, Failure> {
@@ -172,16 +156,15 @@ impl Run {
         Ok(sources)
     }
 
-    /// The layers, weak to strong: the project's base, the environment, `--config`, `--set`.
+    /// The layers, weak to strong: the project's base, the environment, its local file, `--config`, `--set`.
     fn config(&self, target: &Target, variables: Variables<'_>) -> Result<Config, Failure> {
-        let base = target.manifest.as_ref().map(Manifest::layers).transpose();
-        let mut layers = base?.unwrap_or_default();
-        layers.extend(self.layers(variables)?);
-        let mut config = Config::merge(layers);
-        for assignment in &self.set {
-            config.set(assignment)?;
-        }
-        Ok(config)
+        let manifest = target.manifest.as_ref();
+        let overlay = self.layers.overlay(manifest, None, variables)?;
+        let (layers, terms) = match manifest {
+            Some(manifest) => (manifest.layers()?, manifest.terms()?),
+            None => (Vec::new(), Terms::default()),
+        };
+        Ok(overlay.config(layers, &terms, overlay.facts(&target.name(), "local"))?)
     }
 
     fn limits(&self, target: &Target) -> Limits {

@@ -1,15 +1,19 @@
 //! Where a command finds releases, and whom it believes: `--store`, `--policy`, the environment, the project's files.
 
 use super::printer::Printer;
-use crate::address::FunctionName;
+use crate::address::{Address, FunctionName};
 use crate::cache::Cache;
-use crate::error::{Code, Failure};
+use crate::config::Layer;
+use crate::error::{Code, Failure, Level};
 use crate::manifest::Manifest;
+use crate::overlay::facts;
 use crate::policy::{self, Policy};
+use crate::prepare::channel_of;
 use crate::quantity::Bytes;
 use crate::reader::Reader;
 use crate::settings::{Publishing, Variables};
 use crate::store::{self, Location, Store};
+use crate::watched::Watched;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -116,6 +120,25 @@ impl Shelf {
             None,
             function.clone(),
         ))
+    }
+
+    /// What the store's watched files say for an address, where the policy names any. What is missing is told.
+    pub(super) async fn watched(
+        &self,
+        printer: &Printer,
+        address: &Address,
+    ) -> Result<Vec<Layer>, Failure> {
+        let names = facts(address.function.as_str(), &channel_of(address));
+        let watched = Watched::new(&self.policy.watched, &names);
+        let mut watched = watched.map_err(|problem| Failure::new(Code::PolicyInvalid, problem))?;
+        let notices = watched.look(&*self.store).await;
+        if let Some(failure) = watched.broken() {
+            return Err(failure.clone());
+        }
+        for notice in notices {
+            printer.log().host(Level::Warn, &notice.failure.message);
+        }
+        Ok(watched.layers())
     }
 
     /// The same with a cache, for what is to run.

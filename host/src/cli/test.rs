@@ -4,7 +4,7 @@ use super::printer::Printer;
 use super::report;
 use super::shelf::done;
 use super::start::{ArtifactArguments, BuildArguments, Target, report_build, resolve};
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::engine::Artifacts;
 use crate::error::{Code, Failure};
 use crate::event::RESPONSE_BYTES_MAX;
@@ -12,7 +12,9 @@ use crate::front::local::{self, EXPECTED, EventSource};
 use crate::function::{Function, Surroundings};
 use crate::guest::Limits;
 use crate::manifest::Manifest;
+use crate::overlay::Overlay;
 use crate::quantity::Time;
+use crate::secret::Vault;
 use crate::settings::Variables;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -65,7 +67,7 @@ impl Test {
         } else {
             Expected::Compare
         };
-        run(printer, &target, artifacts, expected).await
+        run(printer, &target, artifacts, expected, variables).await
     }
 }
 
@@ -75,6 +77,7 @@ pub(super) async fn run(
     target: &Target,
     artifacts: Artifacts,
     expected: Expected,
+    variables: Variables<'_>,
 ) -> Result<(), Failure> {
     let started = Instant::now();
     let events = events(target.manifest.as_ref())?;
@@ -84,7 +87,7 @@ pub(super) async fn run(
     }
     let wanted = target.manifest.as_ref().map(|manifest| manifest.limits);
     let (wanted, defaults) = (wanted.unwrap_or_default(), Limits::default());
-    let layers = target.manifest.as_ref().map(Manifest::layers).transpose()?;
+    let config = config(target, variables)?;
     let function = Function {
         name: target.name(),
         limits: Limits {
@@ -92,7 +95,8 @@ pub(super) async fn run(
             memory: wanted.memory.unwrap_or(defaults.memory),
             response: RESPONSE_BYTES_MAX,
         },
-        config: Config::merge(layers.unwrap_or_default()),
+        config,
+        vault: Vault::new(variables.clone(), None),
     };
     let surroundings = Surroundings {
         artifacts,
@@ -131,6 +135,25 @@ pub(super) async fn run(
     );
     done(printer, "Tested", &what);
     Ok(())
+}
+
+/// The base, and what the project has for its tests; nothing of this machine, so that everybody's tests are the same.
+fn config(target: &Target, variables: Variables<'_>) -> Result<Config, Failure> {
+    let Some(manifest) = &target.manifest else {
+        return Ok(Config::default());
+    };
+    let facts = Overlay::new(variables, None).facts(manifest.name.as_str(), "local");
+    let layers = manifest
+        .layers()?
+        .into_iter()
+        .chain(manifest.test_layers()?);
+    let config = Overlay::default().config(layers, &manifest.terms()?, facts);
+    config.map_err(|error| match error {
+        error @ ConfigError::Unmet(_) => Failure::from(error).with_hint(
+            "give what tests need in a file, and name it in crunchbox.toml: `[test] config = [\"test.toml\"]`",
+        ),
+        error => error.into(),
+    })
 }
 
 /// What is to be thought of a response.

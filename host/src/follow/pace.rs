@@ -1,7 +1,7 @@
 //! When to look, and when to try again: at an interval, sooner when nobody has looked for too long, ever more seldom
 //! while it fails. Counts and clocks only; knows no store.
 
-use super::clock::{Clock, Moment};
+use crate::clock::{Clock, Moment};
 use crate::policy::Refresh;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,10 +1,13 @@
 //! From nothing to a first guest: the store's state; else the last one that served, from the cache; else the bundle's.
 
 use super::{Follower, Next, smoke_failed};
+use crate::config::Layer;
 use crate::engine::Engines;
 use crate::error::{Code, Failure, Level};
 use crate::guest::{Guest, SMOKE_TIME};
+use crate::overlay;
 use crate::store::Store;
+use crate::watched::Watched;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -86,10 +89,13 @@ impl Follower {
         };
         let (reader, conditions) = (&self.with.reader, &self.with.conditions);
         next.preparation.fetch(reader, conditions, 0).await?;
-        let guest = next.preparation.load(engines, conditions)?;
+        let layers = usable(&self.with.watched)?;
+        let guest = next.preparation.load(engines, conditions, &layers)?;
         let (log, running) = (conditions.log.clone(), engines.ticker().running());
         let smoke = guest.smoke(log, running, SMOKE_TIME);
         smoke.await.map_err(smoke_failed)?;
+        overlay::report(&conditions.log, guest.config());
+        self.with.watched.serves(layers);
         if let Some(next) = self.next.take() {
             self.served(next)();
         }
@@ -120,10 +126,14 @@ impl Follower {
         };
         let conditions = &self.with.conditions;
         next.preparation.fetch(&reader, conditions, 0).await?;
-        let guest = next.preparation.load(engines, conditions)?;
+        let layers = usable(&self.with.watched)?;
+        let guest = next.preparation.load(engines, conditions, &layers)?;
         let (log, running) = (conditions.log.clone(), engines.ticker().running());
         let smoke = guest.smoke(log, running, SMOKE_TIME);
         smoke.await.map_err(smoke_failed)?;
+        overlay::report(&conditions.log, guest.config());
+        self.with.watched.serves(layers);
+        self.side = next.preparation.side().cloned();
         self.serving = sequence;
         if self
             .next
@@ -139,5 +149,14 @@ impl Follower {
             self.seen_text = Some(next.signed.envelope.payload);
         }
         Ok(guest)
+    }
+}
+
+/// What watched files say. A host that starts has nothing good to go on with if one of them cannot be read; one that is
+/// missing is nothing unusual.
+fn usable(watched: &Watched) -> Result<Vec<Layer>, Failure> {
+    match watched.broken() {
+        Some(failure) => Err(failure.clone()),
+        None => Ok(watched.layers()),
     }
 }

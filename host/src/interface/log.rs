@@ -1,8 +1,10 @@
 //! `crunchbox:function/log`, and the budget that all of one event's lines share, whichever way the guest writes them.
 
 use crate::bindings::crunchbox::function::log::{self, Host, Level as GuestLevel};
-use crate::error::Level;
+use crate::error::{Failure, Level};
+use crate::secret::SecretText;
 use crate::telemetry::{Line, Log, Scope, Source};
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use wasmtime::component::{HasData, Linker};
 
@@ -12,6 +14,12 @@ pub(crate) const LOG_BYTES_MAX: usize = 256 << 10;
 
 /// The longest line; longer ones are cut. CloudWatch takes up to 256 KiB, readers a good deal less.
 const LINE_BYTES_MAX: usize = 16 << 10;
+
+/// The shortest secret that is hidden where it stands in other text; shorter ones are parts of ordinary words.
+const MASKED_MIN: usize = 4;
+
+/// The shortest line of a longer secret that is hidden by itself.
+const MASKED_LINE_MIN: usize = 8;
 
 /// More fields than a line that somebody reads has.
 const FIELDS_MAX: usize = 64;
@@ -29,6 +37,8 @@ struct Inner {
     cut: u64,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
+    /// Texts that are not to be seen.
+    masked: Vec<String>,
 }
 
 /// How many lines an event wrote, and how many (or how many pieces of lines) were left out.
@@ -48,6 +58,7 @@ impl EventLog {
             cut: 0,
             stdout: Vec::new(),
             stderr: Vec::new(),
+            masked: Vec::new(),
         };
         Self(Arc::new(Mutex::new(inner)))
     }
@@ -55,6 +66,41 @@ impl EventLog {
     /// Takes bytes of standard output or error; whole lines are written at once.
     pub(crate) fn output(&self, source: Source, bytes: &[u8]) {
         self.lock().output(source, bytes);
+    }
+
+    /// Keeps a secret out of all that the guest writes from now on, in lines and in its failure. Against mistakes: who wants
+    /// to give a secret away can spell it differently.
+    pub(crate) fn mask(&self, secret: &SecretText) {
+        self.lock().mask(secret.reveal());
+    }
+
+    /// A failure without the secrets that the guest was given.
+    pub(crate) fn masked(&self, failure: Failure) -> Failure {
+        let inner = self.lock();
+        if inner.masked.is_empty() {
+            return failure;
+        }
+        let has_secret = inner
+            .masked
+            .iter()
+            .any(|secret| failure.kind.contains(secret.as_str()));
+        Failure {
+            message: inner.hide(&failure.message).into_owned(),
+            kind: if has_secret {
+                "Error".to_owned()
+            } else {
+                failure.kind
+            },
+            trace: failure
+                .trace
+                .iter()
+                .map(|line| inner.hide(line).into_owned())
+                .collect(),
+            details: failure
+                .details
+                .map(|details| inner.hide(&details).into_owned()),
+            ..failure
+        }
     }
 
     /// Writes lines left unfinished and a note on what was cut. The last call of an event.
@@ -69,10 +115,48 @@ impl EventLog {
 }
 
 impl Inner {
+    fn mask(&mut self, secret: &str) {
+        // What stands on several lines is written line by line.
+        let lines = secret.lines().filter(|line| line.len() >= MASKED_LINE_MIN);
+        for text in std::iter::once(secret).chain(lines) {
+            let json = serde_json::Value::from(text).to_string();
+            for text in [text, &json[1..json.len() - 1]] {
+                if text.len() >= MASKED_MIN && !self.masked.iter().any(|known| known == text) {
+                    self.masked.push(text.to_owned());
+                }
+            }
+        }
+        // Of two secrets of which one is part of the other, the longer goes first.
+        self.masked
+            .sort_by_key(|text| std::cmp::Reverse(text.len()));
+    }
+
+    fn hide<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let mut shown = Cow::Borrowed(text);
+        for secret in &self.masked {
+            if shown.contains(secret.as_str()) {
+                shown = Cow::Owned(shown.replace(secret.as_str(), "***"));
+            }
+        }
+        shown
+    }
+
     fn emit(&mut self, level: Level, source: Source, message: &str, fields: &[(String, String)]) {
         if level < self.log.threshold() {
             return;
         }
+        let message = &*self.hide(message);
+        let hidden: Vec<_>;
+        let fields = if self.masked.is_empty() {
+            fields
+        } else {
+            let hide = |text: &String| self.hide(text).into_owned();
+            hidden = fields
+                .iter()
+                .map(|(name, value)| (hide(name), hide(value)))
+                .collect();
+            &hidden
+        };
         let shown = cut_at(message, LINE_BYTES_MAX);
         let fields_bytes: usize = fields
             .iter()
@@ -291,6 +375,35 @@ mod tests {
                 .unwrap()
         });
         assert_eq!((usage.written, usage.cut), (0, 1));
+    }
+
+    #[test]
+    fn a_secret_that_was_given_is_in_no_line_and_no_failure() {
+        let secret = SecretText::new("hunter2 \"x\"");
+        let key = SecretText::new("-----BEGIN-----\nMIIEvQIBADANBg\n-----END-----");
+        let (_, lines) = run(|log| {
+            log.mask(&secret);
+            log.mask(&key);
+            log.output(Source::Stdout, b"is hunter2 \"x\" right?\n");
+            log.output(Source::Stderr, b"MIIEvQIBADANBg\n");
+            let fields = vec![("a".into(), "\"hunter2 \\\"x\\\"\"".into())];
+            (&mut &*log)
+                .emit(GuestLevel::Error, "f".into(), fields)
+                .unwrap();
+            let failure = Failure {
+                trace: vec!["at hunter2 \"x\"".into()],
+                details: Some("\"hunter2 \\\"x\\\"\"".into()),
+                ..Failure::new(crate::error::Code::GuestFailure, "hunter2 \"x\"")
+            };
+            let failure = log.masked(failure);
+            assert!(!format!("{failure:?}").contains("hunter2"), "{failure:?}");
+        });
+        let text = lines.join("\n");
+        assert!(
+            !text.contains("hunter2") && !text.contains("MIIE"),
+            "{text}"
+        );
+        assert!(text.contains("is *** right?"), "{text}");
     }
 
     #[test]

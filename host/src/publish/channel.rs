@@ -3,12 +3,16 @@
 use super::Publisher;
 use crate::address::{Address, ChannelName};
 use crate::component::Digest;
+use crate::config::{ConfigError, Extent, Layers, Override};
 use crate::error::{Code, Failure};
+use crate::overlay::{self, facts};
+use crate::prepare::channel_of;
 use crate::reader::{ReadError, SignedChannel};
 use crate::release::{Channel, Diff, Serves, Side, StoreConfig};
 use crate::resolve;
 use crate::store::{Condition, StoreError};
 use crate::trust::Role;
+use crate::watched::Watched;
 use jiff::Timestamp;
 
 /// What is to become of a channel.
@@ -16,6 +20,8 @@ use jiff::Timestamp;
 pub enum Move {
     /// It is to stand for a release; its configuration stays.
     Release(Serves),
+    /// It is to stand for a release and to have a configuration, at once.
+    Both(Serves, StoreConfig),
     /// It is to have a configuration, which is put into the store with the move; its release stays.
     Config(StoreConfig),
     /// An earlier state is to come back: the one before the present one, or one by its number.
@@ -24,6 +30,16 @@ pub enum Move {
     Renew,
     /// It is to be no more.
     Delete,
+}
+
+impl Move {
+    /// The configuration that comes with it.
+    fn config(&self) -> Option<&StoreConfig> {
+        match self {
+            Self::Config(config) | Self::Both(_, config) => Some(config),
+            Self::Release(_) | Self::Back(_) | Self::Renew | Self::Delete => None,
+        }
+    }
 }
 
 /// A move that has been thought through and not made.
@@ -37,6 +53,8 @@ pub struct Proposal {
     pub from: Option<Channel>,
     /// The state after.
     pub to: Channel,
+    /// Values of the configuration that are no defaults and are overridden after the move.
+    pub overrides: Vec<Override>,
     condition: Condition,
     config: Option<StoreConfig>,
 }
@@ -57,6 +75,8 @@ pub struct Terms {
     pub if_current: Option<u64>,
     /// The number to go on from, where a channel was deleted by hand.
     pub after: Option<u64>,
+    /// Whether values that must be given may be missing, since hosts may have them in their environment.
+    pub allow_unmet: bool,
     /// How long hosts that start believe the new state.
     pub until: Until,
 }
@@ -87,7 +107,10 @@ impl Publisher {
         let address = Address::channel(self.function().clone(), name.clone());
         let current = match (resolve::channel(&self.reader, name).await, wanted) {
             // Who may not list the bucket is told this of a channel that is not there; if it is, the write will say so.
-            (Err(ReadError::Store(StoreError::Denied { .. })), Move::Release(_)) => None,
+            (
+                Err(ReadError::Store(StoreError::Denied { .. })),
+                Move::Release(_) | Move::Both(..),
+            ) => None,
             (found, _) => found?,
         };
         let now = current.as_ref().map(|signed| &signed.channel);
@@ -100,6 +123,13 @@ impl Publisher {
         let to_side = match &serves {
             Some(serves) => Some(self.verified(serves, wanted).await?),
             None => None,
+        };
+        let overrides = match (&to_side, wanted) {
+            (Some(side), Move::Release(_) | Move::Both(..) | Move::Config(_)) => {
+                self.check_config(&address, side, terms.allow_unmet).await?
+            }
+            // What served before is not held up.
+            _ => Vec::new(),
         };
         // What was there before need not be there any more to be left.
         let from_side = match base.serves.as_ref() {
@@ -124,21 +154,53 @@ impl Publisher {
             diff,
             from: now.cloned(),
             to,
+            overrides,
             condition: condition(current.as_ref()),
-            config: match wanted {
-                Move::Config(config) => Some(config.clone()),
-                Move::Release(_) | Move::Back(_) | Move::Renew | Move::Delete => None,
-            },
+            config: wanted.config().cloned(),
         })
+    }
+
+    /// Whether hosts would take the configuration: release, channel and watched files together, without what hosts have
+    /// in their environment. Returns what is overridden in it.
+    async fn check_config(
+        &self,
+        address: &Address,
+        side: &Side,
+        allow_unmet: bool,
+    ) -> Result<Vec<Override>, Failure> {
+        let names = facts(address.function.as_str(), &channel_of(address));
+        let watched = Watched::new(&self.watched, &names);
+        let mut watched = watched.map_err(|problem| Failure::new(Code::PolicyInvalid, problem))?;
+        watched.look(&**self.store()).await;
+        if let Some(failure) = watched.broken() {
+            return Err(failure.clone());
+        }
+        let mut layers = Layers::new();
+        for layer in side.layers().chain(watched.layers()) {
+            layers.add(layer);
+        }
+        let terms = overlay::Terms::of(&side.release)?;
+        let rules = |extent| {
+            let names = overlay::stand_in(names.clone());
+            terms.rules(self.secrets.as_deref(), names, extent)
+        };
+        let config = match layers.settle(&rules(Extent::Whole)) {
+            Err(ConfigError::Unmet(_)) if allow_unmet => layers.settle(&rules(Extent::Part))?,
+            Err(error @ ConfigError::Unmet(_)) => {
+                return Err(Failure::from(error).with_hint(
+                    "give it with `--config FILE` or `crunchbox config push FILE`; if hosts have it in their environment, \
+                     repeat with `--allow-unmet`",
+                ));
+            }
+            settled => settled?,
+        };
+        Ok(config.overrides().to_vec())
     }
 
     /// All that a state names, read from the store and verified, the component included; but for a configuration that
     /// comes with the move.
     async fn verified(&self, serves: &Serves, wanted: &Move) -> Result<Side, Failure> {
-        let new = match wanted {
-            Move::Config(config) => Some(config),
-            Move::Release(_) | Move::Back(_) | Move::Renew | Move::Delete => None,
-        };
+        let new = wanted.config();
         let known = Serves {
             config: serves.config.filter(|_| new.is_none()),
             ..serves.clone()
@@ -275,6 +337,13 @@ fn target(
                 None,
             ))
         }
+        Move::Both(serves, config) => Ok((
+            Some(Serves {
+                config: Some(Digest::of(config.to_text().as_bytes())),
+                ..serves.clone()
+            }),
+            None,
+        )),
         Move::Config(config) => Ok((
             Some(Serves {
                 config: Some(Digest::of(config.to_text().as_bytes())),

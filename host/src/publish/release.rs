@@ -4,11 +4,10 @@
 use super::{Publisher, Written};
 use crate::address::FunctionName;
 use crate::component::{Component, Digest};
-use crate::config::Layer;
 use crate::error::{Code, Failure};
 use crate::guest::Shape;
 use crate::reader::SIGNATURE_BYTES_MAX;
-use crate::release::{ComponentRef, Grants, Release, SealedLimits, Serves};
+use crate::release::{ComponentRef, Contents, Release, Serves};
 use crate::store::{self, Condition};
 use crate::trust::{KeyId, Role, Trust};
 use bytes::Bytes;
@@ -32,8 +31,7 @@ impl Sealed {
         function: FunctionName,
         component: Component,
         mut shape: Shape,
-        config: Vec<Layer>,
-        limits: SealedLimits,
+        contents: Contents,
     ) -> Self {
         shape.imports.sort_unstable();
         shape.exports.sort_unstable();
@@ -43,7 +41,7 @@ impl Sealed {
             imports: shape.imports,
             exports: shape.exports,
         };
-        let release = Release::new(function, component_ref, config, limits, Grants::new());
+        let release = Release::new(function, component_ref, contents);
         let text = release.to_text();
         Self {
             id: Digest::of(text.as_bytes()),

@@ -1,11 +1,10 @@
 //! What a move would change, as somebody who answers for it wants to read it: code, imports, grants, limits, config.
 
 use super::{Grants, Release, StoreConfig};
-use crate::config::{Config, Layer};
+use crate::config::{Layer, Layers, path};
 use crate::quantity::{Bytes, Time};
 use serde::Serialize;
-use serde_json::{Map, Value};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One side of a comparison: a release and the store's layer beside it.
 #[derive(Debug, Clone)]
@@ -87,7 +86,17 @@ impl Diff {
             grants_removed,
             ..Self::default()
         };
-        diff.compare("", &before, &resolved(to));
+        let after = resolved(to);
+        let only = |a: &BTreeMap<String, String>, b: &BTreeMap<String, String>| {
+            let only = a.keys().filter(|path| !b.contains_key(*path));
+            only.cloned().collect::<Vec<_>>()
+        };
+        diff.config_added = only(&after, &before);
+        diff.config_removed = only(&before, &after);
+        let changed = after
+            .iter()
+            .filter(|(path, text)| before.get(*path).is_some_and(|before| before != *text));
+        diff.config_changed = changed.map(|(path, _)| path.clone()).collect();
         diff
     }
 
@@ -99,20 +108,6 @@ impl Diff {
     /// Whether the new state may reach more than the old.
     pub fn widens(&self) -> bool {
         !self.grants_added.is_empty()
-    }
-
-    fn compare(&mut self, at: &str, old: &Map<String, Value>, new: &Map<String, Value>) {
-        for (key, value) in new {
-            let path = join(at, key);
-            match (old.get(key), value) {
-                (None, _) => self.config_added.push(path),
-                (Some(Value::Object(old)), Value::Object(new)) => self.compare(&path, old, new),
-                (Some(before), after) if before != after => self.config_changed.push(path),
-                (Some(_), _) => {}
-            }
-        }
-        let gone = old.keys().filter(|key| !new.contains_key(*key));
-        self.config_removed.extend(gone.map(|key| join(at, key)));
     }
 
     /// Lines for a person.
@@ -153,19 +148,23 @@ impl Diff {
     }
 }
 
-fn join(at: &str, key: &str) -> String {
-    if at.is_empty() {
-        key.to_owned()
-    } else {
-        format!("{at}.{key}")
-    }
+/// The values of one side by their paths, merged as a host merges them, the environment left out; secrets as references.
+fn resolved(side: &Side) -> BTreeMap<String, String> {
+    let mut layers = Layers::new();
+    side.layers().for_each(|layer| layers.add(layer));
+    let config = layers.unchecked();
+    let values = config.values().into_iter();
+    values
+        .map(|(at, piece)| (path::display(&at), piece.unfilled().to_owned()))
+        .collect()
 }
 
-/// The configuration of one side, merged as a host merges it, the environment left out.
-fn resolved(side: &Side) -> Map<String, Value> {
-    let store = side.config.iter().flat_map(|config| &config.layers);
-    let layers: Vec<Layer> = side.release.config.iter().chain(store).cloned().collect();
-    Config::merge(layers).into_tree()
+impl Side {
+    /// The layers of the release and of the store, weak to strong.
+    pub fn layers(&self) -> impl Iterator<Item = Layer> {
+        let store = self.config.iter().flat_map(|config| &config.layers);
+        self.release.config.iter().chain(store).cloned()
+    }
 }
 
 fn listed(grants: &Grants) -> Vec<String> {
@@ -186,9 +185,10 @@ fn sets(old: &[String], new: &[String]) -> (Vec<String>, Vec<String>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{ComponentRef, SealedLimits};
+    use super::super::{ComponentRef, Contents};
     use super::*;
     use crate::component::Digest;
+    use crate::config::Tier;
 
     fn side(component: &str, config: &str, grants: &str) -> Side {
         let component = ComponentRef {
@@ -200,9 +200,11 @@ mod tests {
         let release = Release::new(
             "crunch".parse().unwrap(),
             component,
-            vec![Layer::from_json("base", config).unwrap()],
-            SealedLimits::default(),
-            serde_json::from_str(grants).unwrap(),
+            Contents {
+                config: vec![Layer::parse(Tier::Base, "base.json", config.as_bytes()).unwrap()],
+                grants: serde_json::from_str(grants).unwrap(),
+                ..Contents::default()
+            },
         );
         Side {
             release,

@@ -13,6 +13,9 @@ pub struct Place {
 }
 
 impl Place {
+    /// The folders of a function, in which names say what an object is.
+    pub const FOLDERS: [&str; 5] = ["components", "releases", "configs", "artifacts", "channels"];
+
     /// The place of a function.
     pub fn of(function: &FunctionName) -> Self {
         Self {

@@ -9,13 +9,10 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
-use aws_sdk_s3::config::{
-    Credentials, RequestChecksumCalculation, ResponseChecksumValidation, SharedHttpClient,
-};
+use aws_sdk_s3::config::{Credentials, RequestChecksumCalculation, ResponseChecksumValidation};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::put_object::PutObjectError;
 use aws_sdk_s3::primitives::ByteStream;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use bytes::Bytes;
 use std::fmt;
 use std::sync::Arc;
@@ -194,7 +191,7 @@ fn status<E>(error: &SdkError<E>) -> Option<u16> {
 fn loader(location: &S3Location) -> aws_config::ConfigLoader {
     // Pinned: a later version of the SDK must not change how often and how long it tries.
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
-        .http_client(http_client())
+        .http_client(crate::aws::http_client())
         .retry_config(
             RetryConfig::standard()
                 .with_max_attempts(ATTEMPTS)
@@ -217,12 +214,6 @@ fn loader(location: &S3Location) -> aws_config::ConfigLoader {
     loader
 }
 
-fn http_client() -> SharedHttpClient {
-    aws_smithy_http_client::Builder::new()
-        .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .build_https()
-}
-
 #[async_trait::async_trait]
 impl Store for S3Store {
     fn location(&self) -> &str {
@@ -230,7 +221,11 @@ impl Store for S3Store {
     }
 
     fn wake(&self) {
-        let config = self.config.to_builder().http_client(http_client()).build();
+        let config = self
+            .config
+            .to_builder()
+            .http_client(crate::aws::http_client())
+            .build();
         self.client.store(Arc::new(Client::from_conf(config)));
     }
 

@@ -144,7 +144,7 @@ fn sysroot_of_debian() -> Option<PathBuf> {
 }
 
 fn debian_cargo(linkers: &Path, variables: Variables<'_>) -> Result<Command, BuildError> {
-    let inherited = variables("PATH").unwrap_or_default();
+    let inherited = variables.get("PATH").unwrap_or_default();
     let folders = std::iter::once(linkers.to_owned()).chain(std::env::split_paths(&inherited));
     let path = std::env::join_paths(folders)
         .map_err(|error| BuildError::Setup(format!("PATH: {error}")))?;
@@ -171,8 +171,9 @@ fn rustflags(folder: &Path, toolchain: &Toolchain, variables: Variables<'_>) -> 
         flags.push("/crt1-reactor.o");
     }
     // A component must not tell in which folder of which person it was built.
-    let home = variables("HOME").map(PathBuf::from);
-    let cargo_home = variables("CARGO_HOME")
+    let home = variables.get("HOME").map(PathBuf::from);
+    let cargo_home = variables
+        .get("CARGO_HOME")
         .map(PathBuf::from)
         .or_else(|| home.map(|home| home.join(".cargo")));
     // The workspace is where cargo runs the compiler, so paths in it are relative to that.

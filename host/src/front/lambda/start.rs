@@ -3,23 +3,27 @@
 use super::TIME_MAX;
 use crate::address::{Address, Which};
 use crate::cache::Cache;
-use crate::config::{Config, Layer};
+use crate::clock::SystemClock;
+use crate::config::Config;
 use crate::engine::artifact::TrustedFolder;
 use crate::engine::{Artifacts, Engines};
 use crate::error::{Code, Failure, Level};
 use crate::event::RESPONSE_BYTES_MAX;
-use crate::follow::{Follower, Following, Looks, SystemClock};
+use crate::follow::{Follower, Following, Looks};
 use crate::function::{Function, Surroundings};
 use crate::guest::Limits;
 use crate::host::Host;
 use crate::manifest::Manifest;
+use crate::overlay::{self, Overlay, Terms};
 use crate::policy::{self, Ceilings, Policy};
 use crate::prepare::{Conditions, Native};
 use crate::quantity::Bytes;
 use crate::reader::Reader;
+use crate::secret::Vault;
 use crate::settings::{self, Lambda, Serve};
 use crate::store::{self, Folder, Location, Store};
 use crate::telemetry::Log;
+use crate::watched::Watched;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -118,8 +122,12 @@ async fn follow(
         let message = format!("going on without a cache: {}", crate::error::chain(error));
         log.host(Level::Warn, &message);
     }
-    let environment = settings.config.as_deref();
-    let environment = environment.map(|text| Layer::from_json(settings::CONFIG, text));
+    let overlay = Overlay::new(&settings.environment, policy.secrets.clone());
+    let watched = Watched::new(
+        &policy.watched,
+        &overlay::facts(address.function.as_str(), channel.as_str()),
+    );
+    let watched = watched.map_err(|problem| Failure::new(Code::PolicyInvalid, problem))?;
     let conditions = Conditions {
         native: Native::Stored,
         defaults: Limits {
@@ -136,8 +144,8 @@ async fn follow(
         },
         overrides: Ceilings::default(),
         memory: Some(settings.memory),
-        layers: environment.transpose()?.into_iter().collect(),
-        assignments: Vec::new(),
+        overlay,
+        vault: Vault::new(settings.environment.clone(), policy.secrets_time),
         log: log.clone(),
     };
     let bundle = settings.task_root.join(BUNDLE);
@@ -152,6 +160,7 @@ async fn follow(
         min_sequence: min_sequence.copied().unwrap_or_default(),
         bundle,
         conditions,
+        watched,
         clock: Arc::new(SystemClock::default()),
         reader: Reader::new(
             store,
@@ -180,8 +189,10 @@ async fn start_component(
             |manifest| manifest.name.to_string(),
         ),
         limits: limits(settings, policy, manifest.as_ref()),
-        config: config(settings, manifest.as_ref())?,
+        config: config(settings, policy, manifest.as_ref())?,
+        vault: Vault::new(settings.environment.clone(), policy.secrets_time),
     };
+    overlay::report(log, &function.config);
     let package = is_below(folder, &settings.task_root).then(|| TrustedFolder::deployed(folder));
     let artifacts = Artifacts {
         package,
@@ -218,15 +229,21 @@ fn limits(settings: &Lambda, policy: &Policy, manifest: Option<&Manifest>) -> Li
     }
 }
 
-fn config(settings: &Lambda, manifest: Option<&Manifest>) -> Result<Config, Failure> {
-    let mut layers = manifest
-        .map(Manifest::layers)
-        .transpose()?
-        .unwrap_or_default();
-    if let Some(text) = &settings.config {
-        layers.push(Layer::from_json(settings::CONFIG, text)?);
-    }
-    Ok(Config::merge(layers))
+fn config(
+    settings: &Lambda,
+    policy: &Policy,
+    manifest: Option<&Manifest>,
+) -> Result<Config, Failure> {
+    let overlay = Overlay::new(&settings.environment, policy.secrets.clone());
+    let (layers, terms, name) = match manifest {
+        Some(manifest) => (
+            manifest.layers()?,
+            manifest.terms()?,
+            manifest.name.as_str(),
+        ),
+        None => (Vec::new(), Terms::default(), settings.function.as_str()),
+    };
+    Ok(overlay.config(layers, &terms, overlay.facts(name, "local"))?)
 }
 
 #[cfg(test)]

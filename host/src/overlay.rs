@@ -1,0 +1,192 @@
+//! A configuration where it is to be used: the layers of a release and its channel, what this machine puts on top, and what
+//! the release and the operator allow it to refer to.
+
+use crate::config::{Config, ConfigError, Extent, Format, Layer, Layers, Rules, Schema, Tier};
+use crate::error::{Code, Failure, Level};
+use crate::release::Release;
+use crate::secret::Grant;
+use crate::settings::{self, Environment};
+use crate::telemetry::Log;
+use crate::template::Facts;
+
+/// The most overrides that are told one by one.
+const OVERRIDES_MAX: usize = 20;
+
+/// The kind of grant that names secrets.
+pub const SECRETS: &str = "secrets";
+
+/// What this machine puts on top of a release's configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Overlay {
+    /// Where variables of the environment layer are looked for.
+    pub environment: Environment,
+    /// Layers from files that only this machine has, weak to strong.
+    pub layers: Vec<Layer>,
+    /// Single values above all.
+    pub assignments: Vec<String>,
+    /// What secrets the operator allows; none where nothing is said.
+    pub ceiling: Option<Vec<Grant>>,
+}
+
+/// What a function says of its configuration beside its layers.
+#[derive(Debug, Default)]
+pub struct Terms {
+    /// What secrets it may refer to.
+    pub grants: Vec<Grant>,
+    /// What must be true of it.
+    pub schema: Option<Schema>,
+}
+
+impl Terms {
+    /// The terms of a release.
+    ///
+    /// # Errors
+    /// [`Code::FormatUnknown`] for grants or a schema that can't be read: whoever sealed them could.
+    pub fn of(release: &Release) -> Result<Self, Failure> {
+        let malformed = |what: &str, problem: String| {
+            let message = format!("{what} of the release cannot be read: {problem}");
+            Failure::new(Code::FormatUnknown, message)
+        };
+        let grants = release.grants.get(SECRETS).into_iter().flatten();
+        let grants = grants.map(|grant| match grant.as_str() {
+            Some(text) => text.parse(),
+            None => Err("expected a string".to_owned()),
+        });
+        let grants: Result<_, String> = grants.collect();
+        let schema = release.schema.as_ref().map(|schema| schema.parse());
+        Ok(Self {
+            grants: grants.map_err(|problem| malformed("a grant of secrets", problem))?,
+            schema: schema
+                .transpose()
+                .map_err(|problem| malformed("the schema", problem))?,
+        })
+    }
+
+    /// The rules that these terms make.
+    pub fn rules<'a>(
+        &'a self,
+        ceiling: Option<&'a [Grant]>,
+        facts: Facts,
+        extent: Extent,
+    ) -> Rules<'a> {
+        Rules {
+            facts,
+            grants: &self.grants,
+            ceiling,
+            schema: self.schema.as_ref(),
+            extent,
+        }
+    }
+}
+
+impl Overlay {
+    /// What a Lambda function or a command takes from its environment.
+    pub fn new(environment: &Environment, ceiling: Option<Vec<Grant>>) -> Self {
+        Self {
+            environment: environment.clone(),
+            ceiling,
+            ..Self::default()
+        }
+    }
+
+    /// All layers, weak to strong: `below`, the environment's, files of this machine, single values.
+    ///
+    /// # Errors
+    /// [`ConfigError`], naming the variable or the argument.
+    pub fn on(&self, below: impl IntoIterator<Item = Layer>) -> Result<Layers, ConfigError> {
+        let mut layers = Layers::new();
+        for layer in below {
+            layers.add(layer);
+        }
+        self.add_environment(&mut layers)?;
+        for layer in &self.layers {
+            layers.add(layer.clone());
+        }
+        for assignment in &self.assignments {
+            layers.set(assignment)?;
+        }
+        Ok(layers)
+    }
+
+    fn add_environment(&self, layers: &mut Layers) -> Result<(), ConfigError> {
+        let not_text = |name: &str| ConfigError::Malformed {
+            origin: name.to_owned(),
+            problem: "expected UTF-8".to_owned(),
+        };
+        if let Some(text) = self.environment.get(settings::CONFIG)
+            && !text.is_empty()
+        {
+            let text = text.into_string().map_err(|_| not_text(settings::CONFIG))?;
+            let tier = Tier::Environment;
+            layers.add(Layer::parse_as(
+                tier,
+                settings::CONFIG,
+                Format::Json,
+                &text,
+            )?);
+        }
+        for (name, value) in self.environment.beginning_with(settings::CONFIG_VALUE) {
+            let text = value.to_str().ok_or_else(|| not_text(name))?;
+            let rest = &name[settings::CONFIG_VALUE.len()..];
+            layers.variable(name, rest, text)?;
+        }
+        Ok(())
+    }
+
+    /// The configuration of all layers together, checked.
+    ///
+    /// # Errors
+    /// [`ConfigError`], naming every path that is wrong.
+    pub fn config(
+        &self,
+        below: impl IntoIterator<Item = Layer>,
+        terms: &Terms,
+        facts: Facts,
+    ) -> Result<Config, ConfigError> {
+        let rules = terms.rules(self.ceiling.as_deref(), facts, Extent::Whole);
+        self.on(below)?.settle(&rules)
+    }
+
+    /// What templates may ask for, where a function serves a channel on this machine.
+    pub fn facts(&self, function: &str, channel: &str) -> Facts {
+        let facts = facts(function, channel);
+        match settings::region(&self.environment) {
+            Some(region) => facts.with("region", &region),
+            None => facts,
+        }
+    }
+}
+
+/// What templates may ask for wherever the function serves the channel.
+pub fn facts(function: &str, channel: &str) -> Facts {
+    Facts::default()
+        .with("function", function)
+        .with("channel", channel)
+}
+
+/// The same where nobody knows in which region it will be: what else is in a name can be checked all the same.
+pub fn stand_in(facts: Facts) -> Facts {
+    if facts.knows("region") {
+        facts
+    } else {
+        facts.with("region", "some-region-1")
+    }
+}
+
+/// Tells of values that were overridden, as whoever wrote them should know, and of what else is odd; never a value.
+pub fn report(log: &Log, config: &Config) {
+    for note in config.notes() {
+        log.host(Level::Warn, note);
+    }
+    let overrides = config.overrides();
+    for one in overrides.iter().take(OVERRIDES_MAX) {
+        log.host(Level::Warn, &format!("config: {one}"));
+    }
+    if overrides.len() > OVERRIDES_MAX {
+        let more = overrides.len() - OVERRIDES_MAX;
+        log.host(
+            Level::Warn,
+            &format!("config: {more} more values are overridden"),
+        );
+    }
+}
