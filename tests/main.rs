@@ -8,15 +8,19 @@
 )]
 
 mod artifact;
+mod config;
 mod follow;
+mod fuzz;
 mod handle;
 mod lambda;
 mod moves;
 mod publish;
 mod rig;
 mod run;
+mod secrets;
 mod source;
 mod store;
 mod swap;
 mod tamper;
 mod tools;
+mod watched;

@@ -1,81 +1,10 @@
 //! The commands that write a store, as a person types them, and what becomes of a store when they are broken off.
 
 use crate::rig::shop::variant;
-use crate::rig::{
-    ACCESS_KEY, Fault, Finished, S3, SECRET_KEY, Seen, crunchbox, finish, guest, text,
-};
+use crate::rig::{Fault, Project, S3, Seen, finish, text};
 use crunchbox::release::Release;
 use serde_json::Value;
-use std::path::Path;
-use std::process::{Command, Stdio};
-
-/// A project whose component is there already, and a home of its own for keys and caches.
-struct Project {
-    folder: tempfile::TempDir,
-}
-
-impl Project {
-    fn new(guest_name: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let project = Self { folder };
-        project.component(&std::fs::read(guest(guest_name)).unwrap());
-        project.file(
-            "crunchbox.toml",
-            "[function]\nname = 'facts'\n[build]\ncommand = 'true'\ncomponent = 'guest.wasm'\n[config]\nbase = ['config.toml']\n",
-        );
-        project.file("config.toml", "v = 1\n");
-        project
-    }
-
-    fn path(&self) -> &Path {
-        self.folder.path()
-    }
-
-    fn file(&self, name: &str, text: &str) {
-        let path = self.path().join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    }
-
-    fn component(&self, bytes: &[u8]) {
-        std::fs::write(self.path().join("guest.wasm"), bytes).unwrap();
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = crunchbox(arguments);
-        command
-            .current_dir(self.path())
-            .env("HOME", self.path().join("home"))
-            .env("USER", "ada")
-            .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
-            .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
-            .env_remove("XDG_CONFIG_HOME");
-        command
-    }
-
-    fn typed(&self, arguments: &[&str]) -> Finished {
-        finish(&mut self.command(arguments))
-    }
-
-    /// What a command that has to succeed prints.
-    fn done(&self, arguments: &[&str]) -> String {
-        let done = self.typed(arguments);
-        assert_eq!(done.exit, 0, "{arguments:?}: {}", done.stderr);
-        done.stdout.trim_end().to_owned()
-    }
-
-    /// The same as JSON.
-    fn json(&self, arguments: &[&str]) -> Value {
-        serde_json::from_str(&self.done(arguments)).unwrap()
-    }
-
-    /// The exit status and the words of a command that has to fail.
-    fn refused(&self, arguments: &[&str]) -> (i32, String) {
-        let done = self.typed(arguments);
-        assert!(done.stderr.contains("hint: "), "{}", done.stderr);
-        (done.exit, done.stderr)
-    }
-}
+use std::process::Stdio;
 
 const EVENT: [&str; 2] = ["--data", r#"{"config": ["v"]}"#];
 

@@ -47,12 +47,12 @@ fn elsewhere(word: &str, allowed: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn only_the_lambda_front_and_the_store_in_s3_name_aws_crates() {
+fn only_the_lambda_front_the_store_in_s3_and_the_keeper_of_secrets_name_aws_crates() {
     assert_eq!(
         elsewhere("lambda_runtime_api_client", &["front/lambda"]),
         [""; 0]
     );
-    let allowed = ["front/lambda", "settings", "store/s3"];
+    let allowed = ["front/lambda", "settings", "store/s3", "secret/aws", "aws"];
     assert_eq!(elsewhere("aws_", &allowed), [""; 0]);
 }
 
@@ -114,6 +114,22 @@ fn the_bottom_knows_nothing_of_what_stands_on_it() {
             ],
         ),
         (
+            "config/settle.rs",
+            vec!["crate::guest", "crate::store", "crate::release", "crate::overlay"],
+        ),
+        (
+            "secret.rs",
+            vec!["crate::config", "crate::store", "crate::release", "crate::guest"],
+        ),
+        (
+            "overlay.rs",
+            vec!["crate::prepare", "crate::guest", "crate::store", "crate::cli"],
+        ),
+        (
+            "watched.rs",
+            vec!["crate::release", "crate::reader", "crate::follow", "crate::guest"],
+        ),
+        (
             "engine.rs",
             vec!["crate::guest", "crate::host", "crate::front", "crate::cli"],
         ),
@@ -165,7 +181,7 @@ fn the_deployed_program_contains_no_compiler() {
             "crunchbox",
             "--no-default-features",
             "--features",
-            "lambda,s3",
+            "deployed",
             "--edges",
             "normal",
         ])

@@ -72,7 +72,7 @@ impl Tier {
 
 impl fmt::Display for Tier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        f.pad(self.name())
     }
 }
 
@@ -363,5 +363,7 @@ fn no_number(line: u32) -> Problem {
     )
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

@@ -155,6 +155,9 @@ impl File {
                     "the configuration `{}` is not read: {}; {rest}",
                     self.key, failure.message
                 );
+                failure.hint = Some(
+                    "put the file there, or take it out of `watched` in policy.toml".to_owned(),
+                );
                 let notice = self.once(failure, false);
                 (is_gone && had_layer, notice)
             }

@@ -23,7 +23,7 @@ pub fn deployed_binary() -> &'static Path {
                 "crunchbox",
                 "--no-default-features",
                 "--features",
-                "lambda,s3",
+                "deployed",
             ])
             .current_dir(root())
             .stdin(Stdio::null())

@@ -112,12 +112,6 @@ impl<'a> Setting<'a> {
         self
     }
 
-    /// Variables of the host's environment.
-    pub fn environment<const N: usize>(mut self, variables: [(&str, &str); N]) -> Self {
-        self.overlay = Overlay::new(&variables.into_iter().collect(), None);
-        self
-    }
-
     /// Where secrets are had from.
     pub fn vault(mut self, vault: Vault) -> Self {
         self.vault = Some(vault);

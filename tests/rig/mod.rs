@@ -3,13 +3,15 @@
 mod deployed;
 mod followed;
 mod moto;
+mod project;
 mod runtime_api;
 mod s3;
 pub mod shop;
 
-pub use deployed::Deployed;
+pub use deployed::{Deployed, Running};
 pub use followed::{Followed, Setting, opened};
 pub use moto::Moto;
+pub use project::Project;
 pub use runtime_api::{Event, RuntimeApi};
 pub use s3::{ACCESS_KEY, Fault, S3, SECRET_KEY, Seen};
 pub use shop::{Shop, runtime};
@@ -245,6 +247,7 @@ pub fn crunchbox(arguments: &[&str]) -> Command {
     for lambdas in [
         "AWS_LAMBDA_RUNTIME_API",
         "CRUNCHBOX_CONFIG",
+        "CRUNCHBOX_POLICY",
         "CRUNCHBOX_STORE",
     ] {
         command.env_remove(lambdas);

@@ -3,6 +3,7 @@
 use super::runtime_api::PATIENCE;
 use super::s3::{self, BUCKET};
 use super::target_folder;
+use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, ChildStderr, Command, Stdio};
@@ -47,23 +48,53 @@ impl Moto {
         moto
     }
 
+    /// Where it answers.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Puts a parameter into the Parameter Store, encrypted.
+    pub fn put_parameter(&self, name: &str, value: &str) {
+        let body = json!({"Name": name, "Value": value, "Type": "SecureString", "Overwrite": true});
+        self.call("ssm", "AmazonSSM.PutParameter", &body);
+    }
+
+    /// Puts a secret into Secrets Manager.
+    pub fn put_secret(&self, name: &str, value: &str) {
+        let body = json!({"Name": name, "SecretString": value});
+        self.call("secretsmanager", "secretsmanager.CreateSecret", &body);
+    }
+
+    fn call(&self, service: &str, target: &str, body: &Value) {
+        let scope = format!("x/20260101/eu-west-1/{service}/aws4_request");
+        let headers = format!(
+            "X-Amz-Target: {target}\r\nContent-Type: application/x-amz-json-1.1\r\n\
+             Authorization: AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=x\r\n"
+        );
+        self.send("POST /", &headers, &body.to_string());
+    }
+
     /// A store in the bucket as a person names it.
     pub fn url(&self, prefix: &str) -> String {
         s3::url(&format!("http://{}", self.address), prefix)
     }
 
     fn create_bucket(&self) {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let (address, region) = (&self.address, "eu-west-1");
+        let region = "eu-west-1";
         let body = format!(
             "<CreateBucketConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
              <LocationConstraint>{region}</LocationConstraint></CreateBucketConfiguration>"
         );
-        let length = body.len();
+        self.send(&format!("PUT /{BUCKET}"), "", &body);
+    }
+
+    fn send(&self, request: &str, headers: &str, body: &str) {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let (address, length) = (&self.address, body.len());
         write!(
             stream,
-            "PUT /{BUCKET} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+            "{request} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {length}\r\nConnection: close\r\n{headers}\r\n{body}"
         )
         .unwrap();
         let mut answer = String::new();

@@ -456,3 +456,6 @@ fn number(token: &str, unsigned: &str) -> Option<String> {
     }
     decimal(&format!("{sign}{integer}"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,10 +7,11 @@ use crate::engine::{EngineError, Engines, Loaded};
 pub const HANDLER: &str = "crunchbox:function/handler@0.1.0";
 
 /// Packages whose interfaces this host offers. WASI 0.2 is offered whole; only clocks and random do anything.
-pub const OFFERED: [&str; 7] = [
+pub const OFFERED: [&str; 8] = [
     "crunchbox:function@0.1.0",
     "wasi:cli@0.2",
     "wasi:clocks@0.2",
+    "wasi:config@0.2.0-rc.1",
     "wasi:filesystem@0.2",
     "wasi:io@0.2",
     "wasi:random@0.2",
