@@ -20,7 +20,11 @@ const CONFIG: &str = r#"{
     "api": {"$secret": "secretsmanager:prod/api#key"},
     "token": {"$secret": "env:API_TOKEN"}
 }"#;
-const GRANTS: [&str; 3] = ["ssm:/crunch/{{channel}}/*", "secretsmanager:prod/api", "env:API_*"];
+const GRANTS: [&str; 3] = [
+    "ssm:/crunch/{{channel}}/*",
+    "secretsmanager:prod/api",
+    "env:API_*",
+];
 
 /// The three secrets; no two have a part in common.
 const SECRETS: [&str; 3] = ["hunter2-database", "swordfish-api", "opensesame-token"];
@@ -35,7 +39,11 @@ fn promote(shop: &Shop, config: &str, grants: &[&str]) -> Result<u64, Failure> {
         ..Contents::default()
     };
     let sealed = shop.release_of(component, shape, contents);
-    shop.try_move(&Shop::live(), &Move::Release(sealed.serves()), Terms::default())
+    shop.try_move(
+        &Shop::live(),
+        &Move::Release(sealed.serves()),
+        Terms::default(),
+    )
 }
 
 /// Answers with the reference, and remembers who was asked for.
@@ -46,7 +54,10 @@ struct Fake(Mutex<Vec<String>>);
 impl Keep for Fake {
     async fn fetch(&self, reference: &Reference) -> Result<SecretText, SecretError> {
         self.0.lock().unwrap().push(reference.to_string());
-        Ok(SecretText::new(&format!("the secret of {}", reference.name)))
+        Ok(SecretText::new(&format!(
+            "the secret of {}",
+            reference.name
+        )))
     }
 }
 
@@ -79,7 +90,15 @@ fn only_the_secrets_at_or_below_the_path_that_is_asked_for_are_fetched_and_each_
     let fetched = || std::mem::take(&mut *fake.0.lock().unwrap());
     // The guest asks for everything by `get-all` as well, so the parts are asked for in plain.
     let guest = followed.host.guest();
-    assert!(guest.config().get(&["c".to_owned()]).unwrap().unwrap().secrets().is_empty());
+    assert!(
+        guest
+            .config()
+            .get(&["c".to_owned()])
+            .unwrap()
+            .unwrap()
+            .secrets()
+            .is_empty()
+    );
     let below = guest.config().tree(&["a".to_owned()]).unwrap().unwrap();
     assert_eq!(below.secrets().len(), 2);
     assert_eq!(fetched(), [""; 0]);
@@ -90,7 +109,11 @@ fn only_the_secrets_at_or_below_the_path_that_is_asked_for_are_fetched_and_each_
     );
     let mut all = fetched();
     all.sort();
-    assert_eq!(all, ["ssm:/a", "ssm:/b", "ssm:/l"], "each once in one event");
+    assert_eq!(
+        all,
+        ["ssm:/a", "ssm:/b", "ssm:/l"],
+        "each once in one event"
+    );
     ask(&followed, &json!({"path": ["a"]}));
     assert_eq!(fetched(), [""; 0], "nor in the next");
 }
@@ -99,13 +122,28 @@ fn only_the_secrets_at_or_below_the_path_that_is_asked_for_are_fetched_and_each_
 fn a_reference_that_is_not_granted_is_refused_by_promote() {
     let (_s3, shop) = shop();
     for (config, grants) in [
-        (r#"{"x": {"$secret": "ssm:/other"}}"#, &["ssm:/crunch/*"][..]),
-        (r#"{"x": {"$secret": "ssm:/crunch/staging/db"}}"#, &["ssm:/crunch/{{channel}}/*"]),
+        (
+            r#"{"x": {"$secret": "ssm:/other"}}"#,
+            &["ssm:/crunch/*"][..],
+        ),
+        (
+            r#"{"x": {"$secret": "ssm:/crunch/staging/db"}}"#,
+            &["ssm:/crunch/{{channel}}/*"],
+        ),
         (r#"{"x": {"$secret": "ssm:/x"}}"#, &[]),
         (r#"{"x": [{"$secret": "env:HOME"}]}"#, &["env:API_*"]),
-        (r#"{"at": "../..", "x": {"$secret": "ssm:/crunch/{{at}}/db"}}"#, &["ssm:/crunch/*"]),
-        (r#"{"at": "a/b", "x": {"$secret": "ssm:/crunch/{{at}}/db"}}"#, &["ssm:/crunch/*"]),
-        (r#"{"at": "*", "x": {"$secret": "ssm:/other"}}"#, &["ssm:/{{at}}"]),
+        (
+            r#"{"at": "../..", "x": {"$secret": "ssm:/crunch/{{at}}/db"}}"#,
+            &["ssm:/crunch/*"],
+        ),
+        (
+            r#"{"at": "a/b", "x": {"$secret": "ssm:/crunch/{{at}}/db"}}"#,
+            &["ssm:/crunch/*"],
+        ),
+        (
+            r#"{"at": "*", "x": {"$secret": "ssm:/other"}}"#,
+            &["ssm:/{{at}}"],
+        ),
     ] {
         let failure = promote(&shop, config, grants).unwrap_err();
         assert_eq!(failure.code, Code::SecretDenied, "{config}: {failure}");
@@ -115,7 +153,12 @@ fn a_reference_that_is_not_granted_is_refused_by_promote() {
 
 #[test]
 fn the_platforms_own_variables_are_no_secrets_of_a_function_whatever_is_granted() {
-    for name in ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "CRUNCHBOX_KEY", "_HANDLER"] {
+    for name in [
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "CRUNCHBOX_KEY",
+        "_HANDLER",
+    ] {
         let text = format!(r#"{{"x": {{"$secret": "env:{name}"}}}}"#);
         let error = Layer::parse(Tier::Base, "c.json", text.as_bytes()).unwrap_err();
         assert!(error.to_string().contains(name), "{error}");
@@ -153,7 +196,10 @@ fn deployed(shop: &Shop, endpoint: &str, api: &RuntimeApi) -> crate::rig::Runnin
 
 fn filled(moto: &Moto) {
     moto.put_parameter("/crunch/live/db", SECRETS[0]);
-    moto.put_secret("prod/api", &json!({"key": SECRETS[1], "other": 1}).to_string());
+    moto.put_secret(
+        "prod/api",
+        &json!({"key": SECRETS[1], "other": 1}).to_string(),
+    );
 }
 
 #[test]
@@ -165,8 +211,14 @@ fn a_secret_reaches_the_guest_and_is_nowhere_else_to_be_seen() {
     let api = RuntimeApi::start();
     let running = deployed(&shop, &moto.endpoint(), &api);
     let mut seen = String::new();
-    for (path, secret) in [(&["db", "password"][..], SECRETS[0]), (&["api"], SECRETS[1]), (&["token"], SECRETS[2])] {
-        let event = |then: &str| Event::new(json!({"path": path, "key": path.join("."), "then": then}).to_string());
+    for (path, secret) in [
+        (&["db", "password"][..], SECRETS[0]),
+        (&["api"], SECRETS[1]),
+        (&["token"], SECRETS[2]),
+    ] {
+        let event = |then: &str| {
+            Event::new(json!({"path": path, "key": path.join("."), "then": then}).to_string())
+        };
         let told = api.invoke(event("print")).json();
         assert_eq!(told["sdk"]["Ok"], secret, "{told}");
         assert_eq!(told["store"]["Ok"], secret);
@@ -197,7 +249,10 @@ fn a_type_that_a_secret_does_not_fit_is_told_with_its_source_and_without_its_val
     let (_, followed) = with_fake(&shop);
     let outcome = followed.handle(r#"{"path": ["port"], "then": "type"}"#);
     let failure = outcome.result.unwrap_err();
-    assert_eq!(failure.message, "port: expected u8, got a string (base, config.json:1)");
+    assert_eq!(
+        failure.message,
+        "port: expected u8, got a string (base, config.json:1)"
+    );
 }
 
 #[test]
@@ -206,15 +261,31 @@ fn where_aws_is_out_of_reach_the_guest_gets_an_error_that_it_can_handle() {
     promote(&shop, CONFIG, &GRANTS).unwrap();
     let api = RuntimeApi::start();
     // Nobody listens at the port of a listener that is gone.
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let gone = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let _running = deployed(&shop, &format!("http://{gone}"), &api);
-    let told = api.invoke(Event::new(r#"{"path": ["db", "password"], "key": "db.host"}"#)).json();
+    let told = api
+        .invoke(Event::new(
+            r#"{"path": ["db", "password"], "key": "db.host"}"#,
+        ))
+        .json();
     let error = &told["get"]["Err"];
     assert_eq!(error["code"], "Crunchbox.SecretUnavailable", "{told}");
     assert_eq!(error["retryable"], true);
-    assert!(error["message"].as_str().unwrap().contains("ssm:/crunch/live/db"), "{told}");
+    assert!(
+        error["message"]
+            .as_str()
+            .unwrap()
+            .contains("ssm:/crunch/live/db"),
+        "{told}"
+    );
     assert_eq!(told["sdk"]["Err"]["code"], "Crunchbox.SecretUnavailable");
-    assert_eq!(told["store"]["Ok"], "h", "what is no secret is there all the same");
+    assert_eq!(
+        told["store"]["Ok"], "h",
+        "what is no secret is there all the same"
+    );
     let all = told["all"]["Err"].as_str().unwrap();
     assert!(all.contains("Crunchbox.SecretUnavailable"), "{all}");
 }
@@ -226,10 +297,21 @@ fn a_parameter_that_is_not_there_is_no_reason_to_ask_again() {
     promote(&shop, CONFIG, &GRANTS).unwrap();
     let api = RuntimeApi::start();
     let _running = deployed(&shop, &moto.endpoint(), &api);
-    let told = api.invoke(Event::new(r#"{"path": ["db", "password"]}"#)).json();
+    let told = api
+        .invoke(Event::new(r#"{"path": ["db", "password"]}"#))
+        .json();
     let error = &told["get"]["Err"];
-    assert_eq!((&error["code"], &error["retryable"]), (&"Crunchbox.SecretUnavailable".into(), &false.into()));
-    assert!(error["message"].as_str().unwrap().contains("ParameterNotFound"), "{told}");
+    assert_eq!(
+        (&error["code"], &error["retryable"]),
+        (&"Crunchbox.SecretUnavailable".into(), &false.into())
+    );
+    assert!(
+        error["message"]
+            .as_str()
+            .unwrap()
+            .contains("ParameterNotFound"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -240,7 +322,10 @@ fn on_a_laptop_a_secret_comes_from_the_environment_and_a_local_file_can_stand_in
         "[function]\nname = 'facts'\n[build]\ncommand = 'true'\ncomponent = 'guest.wasm'\n\
          [config]\nbase = ['config.toml']\n[grants]\nsecrets = ['env:API_TOKEN', 'ssm:/db']\n",
     );
-    project.file("config.toml", "token = { \"$secret\" = \"env:API_TOKEN\" }\ndb = { \"$secret\" = \"ssm:/db\" }\n");
+    project.file(
+        "config.toml",
+        "token = { \"$secret\" = \"env:API_TOKEN\" }\ndb = { \"$secret\" = \"ssm:/db\" }\n",
+    );
     project.component(&std::fs::read(guest("settings")).unwrap());
     project.file("local.toml", "db = 'stand-in'\n");
     let run = |path: &str| -> (Value, Finished) {
@@ -251,14 +336,23 @@ fn on_a_laptop_a_secret_comes_from_the_environment_and_a_local_file_can_stand_in
     };
     let (told, done) = run("token");
     assert_eq!(told["sdk"]["Ok"], SECRETS[2], "{}", done.stderr);
-    assert!(done.stderr.contains("***") && !done.stderr.contains(SECRETS[2]), "{}", done.stderr);
+    assert!(
+        done.stderr.contains("***") && !done.stderr.contains(SECRETS[2]),
+        "{}",
+        done.stderr
+    );
     let (told, done) = run("db");
     assert_eq!(told["sdk"]["Ok"], "stand-in", "{}", done.stderr);
-    assert!(done.stderr.contains("local.toml (1 value)"), "{}", done.stderr);
+    assert!(
+        done.stderr.contains("local.toml (1 value)"),
+        "{}",
+        done.stderr
+    );
     let mut explain = project.command(&["config", "explain", "token"]);
     let explained = crate::rig::finish(explain.env("API_TOKEN", SECRETS[2]));
     assert!(
-        explained.stdout.contains("token = ***") && explained.stdout.contains("secret env:API_TOKEN"),
+        explained.stdout.contains("token = ***")
+            && explained.stdout.contains("secret env:API_TOKEN"),
         "{}",
         explained.stdout
     );

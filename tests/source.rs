@@ -115,19 +115,39 @@ fn the_bottom_knows_nothing_of_what_stands_on_it() {
         ),
         (
             "config/settle.rs",
-            vec!["crate::guest", "crate::store", "crate::release", "crate::overlay"],
+            vec![
+                "crate::guest",
+                "crate::store",
+                "crate::release",
+                "crate::overlay",
+            ],
         ),
         (
             "secret.rs",
-            vec!["crate::config", "crate::store", "crate::release", "crate::guest"],
+            vec![
+                "crate::config",
+                "crate::store",
+                "crate::release",
+                "crate::guest",
+            ],
         ),
         (
             "overlay.rs",
-            vec!["crate::prepare", "crate::guest", "crate::store", "crate::cli"],
+            vec![
+                "crate::prepare",
+                "crate::guest",
+                "crate::store",
+                "crate::cli",
+            ],
         ),
         (
             "watched.rs",
-            vec!["crate::release", "crate::reader", "crate::follow", "crate::guest"],
+            vec![
+                "crate::release",
+                "crate::reader",
+                "crate::follow",
+                "crate::guest",
+            ],
         ),
         (
             "engine.rs",

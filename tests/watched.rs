@@ -51,7 +51,10 @@ const BASE: &str = r#"{:db {:host "localhost" :pool #immuconf/default 4} :percen
 fn a_file_that_is_missing_is_a_warning_and_the_base_serves_and_when_it_is_back_it_is_taken_up() {
     let (s3, shop) = opened(BASE);
     let mut followed = Setting::of(&shop).watching(FILE).start();
-    assert_eq!(config(&followed)["db"], json!({"host": "localhost", "pool": 4}));
+    assert_eq!(
+        config(&followed)["db"],
+        json!({"host": "localhost", "pool": 4})
+    );
     let said = warnings(&followed);
     assert!(said.len() == 1 && said[0].contains(FILE), "{said:?}");
     followed.look();
@@ -59,9 +62,13 @@ fn a_file_that_is_missing_is_a_warning_and_the_base_serves_and_when_it_is_back_i
 
     s3.put(KEY, br#"{:db {:host "db.prod.example"}}"#);
     followed.look();
-    assert_eq!(config(&followed)["db"], json!({"host": "db.prod.example", "pool": 4}));
+    assert_eq!(
+        config(&followed)["db"],
+        json!({"host": "db.prod.example", "pool": 4})
+    );
     let said = warnings(&followed);
-    let expected = "`db.host` of base, config.edn:1 is overridden by watched, production/config.edn:1";
+    let expected =
+        "`db.host` of base, config.edn:1 is overridden by watched, production/config.edn:1";
     assert!(said[1].contains(expected), "{said:?}");
 
     s3.remove(KEY);
@@ -90,19 +97,36 @@ fn a_file_that_did_not_change_is_not_sent_again() {
     followed.look();
     let seen = s3.requests();
     assert_eq!(seen.len(), 2, "{seen:?}");
-    assert!(seen.iter().all(|seen| seen.conditional && seen.status == 304), "{seen:?}");
+    assert!(
+        seen.iter()
+            .all(|seen| seen.conditional && seen.status == 304),
+        "{seen:?}"
+    );
 }
 
 #[test]
-fn whatever_is_wrong_with_the_file_the_last_good_configuration_serves_on_and_the_log_says_why_once() {
+fn whatever_is_wrong_with_the_file_the_last_good_configuration_serves_on_and_the_log_says_why_once()
+{
     let (s3, shop) = opened(BASE);
     s3.put(KEY, br#"{:db {:host "good"}}"#);
     let mut followed = Setting::of(&shop).watching(FILE).start();
     for (text, code, words) in [
-        (&b"{:db {:host"[..], Code::ConfigInvalid, "production/config.edn"),
+        (
+            &b"{:db {:host"[..],
+            Code::ConfigInvalid,
+            "production/config.edn",
+        ),
         (b"{:db 7}", Code::ConfigMismatch, "`db`: expected a table"),
-        (b"{:db {:host #crunchbox/secret \"ssm:/x\"}}", Code::SecretDenied, "`db.host`"),
-        (b"{:who #immuconf/override \"your name\"}", Code::ConfigUnmet, "your name"),
+        (
+            b"{:db {:host #crunchbox/secret \"ssm:/x\"}}",
+            Code::SecretDenied,
+            "`db.host`",
+        ),
+        (
+            b"{:who #immuconf/override \"your name\"}",
+            Code::ConfigUnmet,
+            "your name",
+        ),
         (b"\xff", Code::ConfigInvalid, "UTF-8"),
         (&[b' '; 2 << 20], Code::ConfigInvalid, "at most"),
     ] {
@@ -112,7 +136,11 @@ fn whatever_is_wrong_with_the_file_the_last_good_configuration_serves_on_and_the
         assert_eq!(config(&followed)["db"]["host"], "good");
         let refusals = followed.refusals();
         assert_eq!(&refusals[before..], [code.name()], "{words}");
-        assert!(warnings(&followed).last().unwrap().contains(words), "{:?}", warnings(&followed));
+        assert!(
+            warnings(&followed).last().unwrap().contains(words),
+            "{:?}",
+            warnings(&followed)
+        );
         followed.look();
         assert_eq!(followed.refusals().len(), before + 1, "said once");
     }
@@ -127,7 +155,10 @@ fn a_host_that_starts_refuses_a_file_that_is_there_and_broken() {
     s3.put(KEY, b"{:db {:host");
     let failure = Setting::of(&shop).watching(FILE).try_start().err().unwrap();
     assert_eq!(failure.code, Code::ConfigInvalid);
-    assert!(failure.message.contains("production/config.edn"), "{failure}");
+    assert!(
+        failure.message.contains("production/config.edn"),
+        "{failure}"
+    );
 }
 
 #[test]
@@ -135,7 +166,11 @@ fn an_outage_of_the_store_leaves_what_the_file_said() {
     let (s3, shop) = opened(BASE);
     s3.put(KEY, br#"{:db {:host "good"}}"#);
     let mut followed = Setting::of(&shop).watching(FILE).start();
-    s3.inject(Fault::Status(503), |seen: &Seen| seen.key.contains("production"), usize::MAX);
+    s3.inject(
+        Fault::Status(503),
+        |seen: &Seen| seen.key.contains("production"),
+        usize::MAX,
+    );
     followed.look();
     assert_eq!(config(&followed)["db"]["host"], "good");
     s3.heal();
@@ -181,7 +216,10 @@ fn the_functions_schema_is_asked_at_each_change() {
     assert_eq!(config(&followed)["percentiles"], json!([50, 95]));
     let said = warnings(&followed).pop().unwrap();
     let place = "watched, production/config.edn:1";
-    assert!(said.contains("percentiles") && said.contains(place) && !said.contains("1234"), "{said}");
+    assert!(
+        said.contains("percentiles") && said.contains(place) && !said.contains("1234"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -195,7 +233,10 @@ fn the_log_line_of_an_event_names_the_configuration_that_served_it() {
     let after = digest(&followed);
     assert_ne!(before, after);
     let told = followed.lines();
-    assert!(told.iter().any(|line| line["message"].as_str().unwrap().contains(&after)));
+    assert!(
+        told.iter()
+            .any(|line| line["message"].as_str().unwrap().contains(&after))
+    );
 }
 
 #[test]
@@ -209,7 +250,10 @@ fn under_load_no_event_fails_and_each_sees_one_whole_configuration() {
         let answer = api.invoke(Event::new(r#"{"config": []}"#));
         assert_eq!(answer.kind, "response", "{}", answer.text());
         let config = answer.json()["config"].clone();
-        assert_eq!(config["a"], config["b"]["c"], "half of one and half of another");
+        assert_eq!(
+            config["a"], config["b"]["c"],
+            "half of one and half of another"
+        );
         seen.push(config["a"].as_u64().unwrap());
         config["a"].as_u64().unwrap()
     };

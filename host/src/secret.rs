@@ -80,6 +80,9 @@ impl FromStr for Reference {
         if key.is_some_and(str::is_empty) {
             return Err("expected a key after `#`".to_owned());
         }
+        if name.is_empty() {
+            return Err("expected a secret's name before `#`".to_owned());
+        }
         Template::parse(name)?;
         check_name(keeper, &without_templates(name))?;
         Ok(Self {
@@ -123,9 +126,7 @@ fn check_name(keeper: Keeper, name: &str) -> Result<(), String> {
         Keeper::Environment => {
             let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
             if !name.chars().all(plain) {
-                return Err(format!(
-                    "expected a variable's name after `env:`, got `{name}`"
-                ));
+                return Err("expected a variable's name after `env:`".to_owned());
             }
             let upper = name.to_ascii_uppercase();
             match PRIVATE.iter().find(|prefix| upper.starts_with(**prefix)) {
@@ -210,5 +211,304 @@ impl Grant {
         }
         let fits_key = self.key.is_none() || self.key == reference.key;
         Ok(fits_key && self.pattern.matches(&reference.name, facts)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts() -> Facts {
+        Facts::default()
+            .with("channel", "live")
+            .with("whose", "Aws_")
+            .with("star", "*")
+            .with("up", "..")
+    }
+
+    fn filled(text: &str) -> Result<String, String> {
+        let reference: Reference = text.parse()?;
+        Ok(reference.filled(&facts())?.to_string())
+    }
+
+    fn allows(grant: &str, reference: &str) -> Result<bool, String> {
+        let grant: Grant = grant.parse()?;
+        grant.allows(&reference.parse()?, &facts())
+    }
+
+    #[test]
+    fn a_reference_names_a_keeper_a_name_and_for_one_keeper_a_key() {
+        for (text, keeper, name, key) in [
+            ("env:DB_PASSWORD", Keeper::Environment, "DB_PASSWORD", None),
+            ("ssm:/crunch/live/db", Keeper::Ssm, "/crunch/live/db", None),
+            ("ssm:/a#b", Keeper::Ssm, "/a#b", None),
+            (
+                "secretsmanager:prod/db",
+                Keeper::SecretsManager,
+                "prod/db",
+                None,
+            ),
+            (
+                "secretsmanager:prod/db#pass word",
+                Keeper::SecretsManager,
+                "prod/db",
+                Some("pass word"),
+            ),
+            (
+                "secretsmanager:a#b#c",
+                Keeper::SecretsManager,
+                "a",
+                Some("b#c"),
+            ),
+        ] {
+            let reference: Reference = text.parse().unwrap();
+            assert_eq!(
+                (
+                    reference.keeper,
+                    reference.name.as_str(),
+                    reference.key.as_deref()
+                ),
+                (keeper, name, key)
+            );
+        }
+    }
+
+    #[test]
+    fn a_reference_is_read_back_as_it_was_written() {
+        for text in [
+            "env:DB_PASSWORD",
+            "env:{{channel}}_PASSWORD",
+            "ssm:/crunch/{{ channel }}/db:3",
+            "secretsmanager:arn:aws:secretsmanager:eu-west-1:123456789012:secret:db-AbCdEf#password",
+        ] {
+            let reference: Reference = text.parse().unwrap();
+            assert_eq!(reference.to_string(), text);
+            assert_eq!(reference.to_string().parse::<Reference>(), Ok(reference));
+        }
+    }
+
+    #[test]
+    fn what_is_no_reference_is_refused() {
+        let words = "expected a secret such as";
+        let long = format!("ssm:/{}", "x".repeat(4 << 10));
+        for (text, words) in [
+            ("", words),
+            ("DB_PASSWORD", words),
+            ("vault:secret/db", words),
+            ("ENV:DB", words),
+            (" env:DB", words),
+            ("env:", words),
+            ("ssm:", words),
+            ("secretsmanager:", words),
+            (long.as_str(), words),
+            ("secretsmanager:x#", "expected a key after `#`"),
+            ("ssm:/{{channel", "expected `}}` after `{{`"),
+            ("ssm:/{{}}", "expected a name between"),
+        ] {
+            let problem = text.parse::<Reference>().unwrap_err();
+            assert!(problem.contains(words), "{text}: {problem}");
+        }
+    }
+
+    #[test]
+    fn a_key_alone_is_no_reference() {
+        assert!("secretsmanager:#password".parse::<Reference>().is_err());
+    }
+
+    #[test]
+    fn a_name_has_no_white_space_and_no_control_characters() {
+        for text in [
+            "ssm:/a b",
+            "ssm:/a\n",
+            "ssm: /a",
+            "env:A\tB",
+            "secretsmanager:a\u{0}b",
+            "ssm:/a\u{a0}",
+        ] {
+            let problem = text.parse::<Reference>().unwrap_err();
+            assert!(problem.contains("without white space"), "{problem}");
+        }
+    }
+
+    #[test]
+    fn a_name_climbs_out_of_no_folder() {
+        for text in [
+            "ssm:/a/../b",
+            "ssm:..",
+            "ssm:/a/./b",
+            "ssm:/a/..",
+            "secretsmanager:../db#p",
+        ] {
+            let problem = text.parse::<Reference>().unwrap_err();
+            assert!(
+                problem.contains("expected a name without `.` and `..` in it"),
+                "{problem}"
+            );
+        }
+        assert!("ssm:/a..b/.c".parse::<Reference>().is_ok());
+    }
+
+    #[test]
+    fn a_variables_name_is_made_of_letters_digits_and_underscores() {
+        for text in ["env:A-B", "env:A/B", "env:*", "env:A*", "env:A#b", "env:Ü"] {
+            let problem = text.parse::<Reference>().unwrap_err();
+            assert!(
+                problem.contains("expected a variable's name after `env:`"),
+                "{problem}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_variable_of_the_platform_is_no_secret_whatever_its_case() {
+        for name in [
+            "AWS_SECRET_ACCESS_KEY",
+            "Aws_Session_Token",
+            "AWS_",
+            "CRUNCHBOX_KEY",
+            "LAMBDA_TASK_ROOT",
+            "_HANDLER",
+            "_X_AMZN_TRACE_ID",
+            "_AWS_XRAY_DAEMON_PORT",
+        ] {
+            let problem = format!("env:{name}").parse::<Reference>().unwrap_err();
+            assert!(problem.contains("is the platform's"), "{problem}");
+        }
+        for name in ["MY_AWS_KEY", "AWSOME", "HANDLER"] {
+            assert!(format!("env:{name}").parse::<Reference>().is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_reference_is_filled_with_facts() {
+        assert_eq!(
+            filled("ssm:/crunch/{{channel}}/db").as_deref(),
+            Ok("ssm:/crunch/live/db")
+        );
+        assert_eq!(
+            filled("env:{{ channel }}_KEY").as_deref(),
+            Ok("env:live_KEY")
+        );
+        assert_eq!(
+            filled("secretsmanager:{{channel}}/db#{{channel}}").as_deref(),
+            Ok("secretsmanager:live/db#{{channel}}")
+        );
+    }
+
+    #[test]
+    fn what_fills_a_reference_cannot_make_it_mean_something_else() {
+        for text in [
+            "ssm:/a/{{up}}/b",
+            "ssm:/a/{{star}}",
+            "env:{{star}}",
+            "ssm:/{{nobody}}",
+        ] {
+            assert!(filled(text).is_err(), "{text}");
+        }
+        let problem = filled("env:{{whose}}SECRET_ACCESS_KEY").unwrap_err();
+        assert!(problem.contains("is the platform's"), "{problem}");
+    }
+
+    #[test]
+    fn a_grant_allows_what_it_names_and_a_star_stands_for_anything() {
+        for (grant, reference, expected) in [
+            ("env:DB_PASSWORD", "env:DB_PASSWORD", true),
+            ("env:DB_PASSWORD", "env:DB_PASSWORD_2", false),
+            ("env:DB_PASSWORD", "env:db_password", false),
+            ("env:DB_*", "env:DB_PASSWORD", true),
+            ("env:DB_*", "env:MY_DB_PASSWORD", false),
+            ("env:*", "env:DB_PASSWORD", true),
+            ("ssm:/crunch/*", "ssm:/crunch/live/db", true),
+            ("ssm:/crunch/*/db", "ssm:/crunch/live/db", true),
+            ("ssm:/crunch/*/db", "ssm:/crunch/live/db2", false),
+            ("ssm:/crunch/*", "ssm:/crunch", false),
+            ("ssm:/crunch/{{channel}}/*", "ssm:/crunch/live/db", true),
+            ("ssm:/crunch/{{channel}}/*", "ssm:/crunch/prod/db", false),
+        ] {
+            assert_eq!(
+                allows(grant, reference),
+                Ok(expected),
+                "{grant} {reference}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_grant_of_one_key_allows_neither_another_nor_the_whole_secret() {
+        for (grant, reference, expected) in [
+            (
+                "secretsmanager:prod/db#password",
+                "secretsmanager:prod/db#password",
+                true,
+            ),
+            (
+                "secretsmanager:prod/db#password",
+                "secretsmanager:prod/db#user",
+                false,
+            ),
+            (
+                "secretsmanager:prod/db#password",
+                "secretsmanager:prod/db",
+                false,
+            ),
+            (
+                "secretsmanager:prod/*#password",
+                "secretsmanager:prod/db#password",
+                true,
+            ),
+            (
+                "secretsmanager:prod/db",
+                "secretsmanager:prod/db#password",
+                true,
+            ),
+            ("secretsmanager:prod/db", "secretsmanager:prod/db", true),
+            (
+                "secretsmanager:prod/db",
+                "secretsmanager:prod/db2#password",
+                false,
+            ),
+        ] {
+            assert_eq!(
+                allows(grant, reference),
+                Ok(expected),
+                "{grant} {reference}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_grant_of_one_keeper_allows_nothing_of_another() {
+        for (grant, reference) in [
+            ("env:*", "ssm:/x"),
+            ("ssm:*", "secretsmanager:x"),
+            ("ssm:X", "env:X"),
+            ("secretsmanager:*", "ssm:x"),
+        ] {
+            assert_eq!(allows(grant, reference), Ok(false), "{grant} {reference}");
+        }
+    }
+
+    #[test]
+    fn a_grant_is_filled_with_plain_words_that_are_known() {
+        for grant in ["ssm:/{{star}}", "ssm:/{{up}}", "ssm:/{{nobody}}"] {
+            assert!(allows(grant, "ssm:/x").is_err(), "{grant}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_reference_with_stars_is_no_grant() {
+        for text in [
+            "",
+            "*",
+            "env:",
+            "vault:*",
+            "ssm:/a/../*",
+            "secretsmanager:x#",
+            "env:A-B",
+        ] {
+            assert!(text.parse::<Grant>().is_err(), "{text}");
+        }
+        let grant: Grant = "ssm:/crunch/{{channel}}/*".parse().unwrap();
+        assert_eq!(grant.to_string(), "ssm:/crunch/{{channel}}/*");
     }
 }

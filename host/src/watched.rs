@@ -8,7 +8,7 @@ use crate::template::{Facts, Template};
 use futures_util::future::join_all;
 
 /// As long as any layer may be.
-const BYTES_MAX: u64 = 1 << 20;
+const BYTES_MAX: u64 = 256 << 10;
 
 /// The files that belong to one channel, weak to strong.
 #[derive(Debug, Default)]
@@ -130,7 +130,13 @@ impl File {
     async fn look(&mut self, store: &dyn Store) -> (bool, Option<Notice>) {
         let read = self.read(store).await;
         match read {
-            Ok(None) => (false, None),
+            Ok(None) => {
+                if let State::Read(_) = self.state {
+                    // The store answers again; its next outage is news.
+                    self.said = None;
+                }
+                (false, None)
+            }
             Ok(Some(layer)) => {
                 self.said = None;
                 self.state = State::Read(layer);

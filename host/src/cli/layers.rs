@@ -51,11 +51,20 @@ pub(super) fn project_of(address: &Address) -> Result<Option<Manifest>, Failure>
 
 /// The layers of a configuration on one line, weak to strong, with how many values of each count.
 pub(super) fn listed(config: &Config) -> Vec<String> {
-    let layers = config.layers().into_iter();
-    let named = layers.map(|(tier, origin, count)| match (tier, count) {
-        (Tier::Base, _) => origin.to_owned(),
-        (_, 1) => format!("{origin} (1 value)"),
-        (_, count) => format!("{origin} ({count} values)"),
-    });
+    let mut layers: Vec<(Tier, &str, usize)> = Vec::new();
+    for (tier, origin, count) in config.layers() {
+        match layers.last_mut() {
+            // Each `--set` is a layer.
+            Some(last) if (last.0, last.1) == (tier, origin) => last.2 += count,
+            _ => layers.push((tier, origin, count)),
+        }
+    }
+    let named = layers
+        .into_iter()
+        .map(|(tier, origin, count)| match (tier, count) {
+            (Tier::Base, _) => origin.to_owned(),
+            (_, 1) => format!("{origin} (1 value)"),
+            (_, count) => format!("{origin} ({count} values)"),
+        });
     named.collect()
 }

@@ -2,7 +2,7 @@
 //! replace. Error texts never repeat a value: it may be a secret.
 
 use super::merge::{Said, Tree};
-use super::value::{Kind, Table, Value};
+use super::value::{DEPTH_MAX, Kind, Table, Value, too_deep};
 use super::{json, path};
 
 /// What the text of a value means where it is to go.
@@ -45,6 +45,9 @@ pub(crate) fn assignment(assignment: &str, tree: &Tree) -> Result<Table, String>
         .split_once('=')
         .ok_or("expected KEY=VALUE, got no `=`")?;
     let at = path::parse(key)?;
+    if at.len() > DEPTH_MAX {
+        return Err(too_deep());
+    }
     let value = read(text, tree, &at)?;
     Ok(nested(&at, value))
 }

@@ -8,7 +8,7 @@ use super::value::{Budget, Kind, Problem, Table, Value, check_length, decimal, r
 
 /// Reads one table; a file with nothing in it is an empty one, as immuconf takes it.
 pub(crate) fn read(text: &str) -> Result<Table, Problem> {
-    check_length(text)?;
+    check_length(text.len())?;
     let mut reader = Reader {
         rest: text,
         line: 1,
@@ -201,13 +201,20 @@ impl<'a> Reader<'a> {
         let mut table = Table::new();
         while let Some(key) = self.form(depth + 1)? {
             let line = key.value.line;
+            self.budget.give_back();
+            if let (Some(namespace), Kind::Text(_)) = (namespace, &key.value.kind) {
+                self.budget.repeat_text(namespace, line)?;
+            }
+            let is_name = key.is_name;
             let name = key_text(key, namespace)?;
+            // A string there may be a value, where one was forgotten before it.
+            let told = if is_name { name.as_str() } else { "\"…\"" };
             let mut value = self
-                .expect_form(depth + 1, &format!("a value for the key `{name}`"))?
+                .expect_form(depth + 1, &format!("a value for the key `{told}`"))?
                 .value;
             value.line = line;
             if table.contains_key(&name) {
-                return Err(super::doubled(&name, line));
+                return Err(super::doubled(told, line));
             }
             table.insert(name, value);
         }
@@ -342,13 +349,15 @@ impl<'a> Reader<'a> {
             "formfeed" => "\u{c}",
             one if one.chars().count() == 1 => one,
             other => {
-                let code = other.strip_prefix('u').filter(|digits| digits.len() == 4);
-                let code = code.and_then(|digits| u32::from_str_radix(digits, 16).ok());
+                let digits = |digits: &str, radix| {
+                    let all = digits.chars().all(|digit| digit.is_digit(radix));
+                    u32::from_str_radix(digits, radix).ok().filter(|_| all)
+                };
+                let code = other.strip_prefix('u').filter(|code| code.len() == 4);
+                let code = code.and_then(|code| digits(code, 16));
                 let code = code.or_else(|| {
-                    let octal = other.strip_prefix('o')?;
-                    u32::from_str_radix(octal, 8)
-                        .ok()
-                        .filter(|code| *code <= 0o377)
+                    let octal = digits(other.strip_prefix('o')?, 8);
+                    octal.filter(|code| *code <= 0o377)
                 });
                 return match code.and_then(char::from_u32) {
                     Some(character) => Ok(character.to_string()),
@@ -435,12 +444,15 @@ fn atom(token: &str, line: u32) -> Result<Kind, Problem> {
 /// A number as Clojure's reader takes it, in JSON's spelling.
 fn number(token: &str, unsigned: &str) -> Option<String> {
     let sign = &token[..token.len() - unsigned.len()];
-    let is_float =
-        unsigned.contains('.') || (unsigned.contains(['e', 'E']) && !unsigned.starts_with("0x"));
-    if is_float || unsigned.ends_with('M') {
+    let has_radix = unsigned.starts_with("0x") || unsigned.contains(['X', 'r', 'R']);
+    let is_float = unsigned.contains('.') || unsigned.contains(['e', 'E', 'M']);
+    if is_float && !has_radix {
         return decimal(token.strip_suffix('M').unwrap_or(token));
     }
-    let integer = unsigned.strip_suffix('N').unwrap_or(unsigned);
+    let integer = match unsigned.strip_suffix('N') {
+        Some(integer) if !unsigned.contains(['r', 'R']) => integer,
+        _ => unsigned,
+    };
     if let Some(digits) = integer
         .strip_prefix("0x")
         .or_else(|| integer.strip_prefix("0X"))

@@ -9,8 +9,10 @@ use super::{Config, ConfigError, Source, path};
 pub struct Explained {
     /// The keys to it.
     pub path: Vec<String>,
-    /// Its JSON text, secrets as `"***"`; none where a value must be given and is not.
+    /// Its JSON text, secrets as `"***"`; none where there is none.
     pub value: Option<String>,
+    /// Whether it must be given and is not.
+    pub is_unmet: bool,
     /// Whether it is, or has in it, a secret.
     pub is_secret: bool,
     /// What a marker says it is for.
@@ -40,14 +42,13 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Assignment`] where no layer says anything at the path.
     pub fn explain(&self, at: &[String]) -> Result<Vec<Explained>, ConfigError> {
-        let Some(mut tree) = Some(&self.0.tree) else {
-            return Ok(Vec::new());
-        };
-        let mut since = 0;
+        let (mut tree, mut since) = (&self.0.tree, 0);
         for key in at {
-            if let Settled::Table(_, from) = tree.settled(since) {
-                since = from;
-            }
+            since = match tree.settled(since) {
+                Settled::Table(_, from) => from,
+                // What stands above is no table any more, so nothing below it counts.
+                Settled::Absent | Settled::Unmet(_) | Settled::Value(..) => self.0.layers.len(),
+            };
             let Some(child) = tree.children.get(key) else {
                 return Err(ConfigError::Assignment {
                     assignment: path::display(at),
@@ -99,7 +100,10 @@ impl Config {
             let (tier, origin) = &self.0.layers[link.layer];
             let (marker, said, reference) = match &link.said {
                 Said::Required(what) => (Some("required"), what.clone(), None),
-                Said::Table => (None, "{…}".to_owned(), None),
+                Said::Table => {
+                    let marker = link.is_default.then_some("default");
+                    (marker, "{…}".to_owned(), None)
+                }
                 Said::Value(value) => match &value.kind {
                     Kind::Secret(reference) => {
                         (Some("secret"), shown(value), Some(reference.to_string()))
@@ -121,6 +125,7 @@ impl Config {
         });
         Explained {
             path: at.to_vec(),
+            is_unmet: matches!(settled, Settled::Unmet(_)),
             is_secret: matches!(settled, Settled::Value(_, value) if has_secret(value)),
             value,
             what,

@@ -9,7 +9,7 @@ use std::fmt;
 
 /// Reads one table.
 pub(crate) fn read(text: &str) -> Result<Table, Problem> {
-    check_length(text)?;
+    check_length(text.len())?;
     table(text, Budget::new())
 }
 
@@ -39,7 +39,7 @@ pub(crate) fn value(text: &str) -> Option<Result<Value, Problem>> {
         text,
         lines: Lines::of(text),
     };
-    let read = check_length(text).and_then(|()| reader.value(raw, 0, &mut Budget::new()));
+    let read = check_length(text.len()).and_then(|()| reader.value(raw, 0, &mut Budget::new()));
     Some(read.map(|mut value| {
         without_lines(&mut value);
         value
@@ -166,5 +166,146 @@ impl<'de> serde::Deserialize<'de> for Entries<'de> {
             }
         }
         deserializer.deserialize_map(Collect)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests::sealed;
+
+    /// Each text is refused with these words at this line.
+    fn refused(cases: &[(&str, &str, u32)]) {
+        for (text, words, line) in cases {
+            let problem = read(text).unwrap_err();
+            assert!(problem.what.contains(words), "{text}: {problem}");
+            assert_eq!(problem.line, *line, "{text}: {problem}");
+        }
+    }
+
+    #[test]
+    fn values_stay_what_they_are_in_their_order() {
+        let text =
+            r#" { "z" : [ 1 , "a\u0062\n" , { } , [ ] ] , "a" : { "y" : null , "x" : true } } "#;
+        let (json, _) = sealed(&read(text).unwrap());
+        assert_eq!(json, r#"{"z":[1,"ab\n",{},[]],"a":{"y":null,"x":true}}"#);
+    }
+
+    #[test]
+    fn numbers_keep_their_digits() {
+        for number in [
+            "0",
+            "-0",
+            "1.10",
+            "0.1000",
+            "1e999",
+            "1E+05",
+            "12345678901234567890123",
+        ] {
+            let table = read(&format!(r#"{{"n":{number}}}"#)).unwrap();
+            assert_eq!(table["n"].kind, Kind::Number(number.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_value_has_the_line_on_which_it_begins() {
+        let text = "{\n\"a\": 1, \"b\":\n{\n\"c\": [2,\n3], \"d\": {\"$default\":\n4}}}";
+        let (_, lines) = sealed(&read(text).unwrap());
+        assert_eq!(lines, [2, 3, 4, 4, 5, 5, 6]);
+    }
+
+    #[test]
+    fn a_key_is_there_once() {
+        refused(&[
+            (
+                "{\n\"a\": 1,\n\"a\": 2}",
+                "expected each key once, got `a` twice",
+                3,
+            ),
+            (
+                "{\"a\": {\n\"b\": 1, \"\\u0062\": 2}}",
+                "expected each key once, got `b` twice",
+                2,
+            ),
+        ]);
+    }
+
+    #[test]
+    fn the_top_is_a_table() {
+        refused(&[
+            ("[1]", "expected a table at the top, got an array", 1),
+            ("null", "expected a table at the top, got null", 1),
+            (r#"{"$required":"it"}"#, "expected a table at the top", 1),
+        ]);
+    }
+
+    #[test]
+    fn a_default_at_the_top_is_refused_in_words_that_make_sense() {
+        let problem = read(r#"{"$default":{"a":1}}"#).unwrap_err();
+        assert!(!problem.what.contains("got a table"), "{problem}");
+    }
+
+    #[test]
+    fn what_is_no_json_is_refused_with_its_line_and_column_and_without_what_stands_there() {
+        refused(&[
+            ("", "EOF while parsing a value", 1),
+            ("{\"x\":}", "column 6: expected value", 1),
+            ("{\n\"x\": hunter2}", "column 6: expected value", 2),
+            ("{\"x\": 1,}", "key must be a string", 1),
+            ("{\"x\": 1}\n{", "trailing characters", 2),
+            ("{\n'x': 1}", "key must be a string", 2),
+            ("{\"x\": NaN}", "expected value", 1),
+            ("{\"x\": 01}", "", 1),
+            ("{\n\"x\":\n\"\\ud800\"}", "hex escape", 3),
+        ]);
+        assert!(
+            !read("{\"x\": hunter2}")
+                .unwrap_err()
+                .what
+                .contains("hunter2")
+        );
+    }
+
+    #[test]
+    fn nesting_and_length_are_bounded() {
+        let nested = |depth| format!(r#"{{"a":{}{}}}"#, "[".repeat(depth), "]".repeat(depth));
+        assert!(read(&nested(60)).is_ok());
+        let problem = read(&nested(5_000)).unwrap_err();
+        assert!(
+            problem
+                .what
+                .contains("expected at most 64 levels of nesting"),
+            "{problem}"
+        );
+        let problem = read(&" ".repeat((1 << 20) + 1)).unwrap_err();
+        assert_eq!(
+            problem.to_string(),
+            "expected at most 1048576 bytes, got 1048577"
+        );
+        let many = format!(r#"{{"a":[{}0]}}"#, "0,".repeat(100_000));
+        let problem = read(&many).unwrap_err();
+        assert!(
+            problem
+                .what
+                .contains("expected at most 100000 values, got more"),
+            "{problem}"
+        );
+    }
+
+    #[test]
+    fn a_single_value_stands_on_no_line_and_other_text_is_none() {
+        let single = value("\n[1,\n{\"a\": {\"$default\": 2}}]");
+        assert!(
+            single.is_some_and(|read| read.is_err()),
+            "a default in a list"
+        );
+        let single = value("\n{\"a\":\n{\"$default\": [2]}}").unwrap().unwrap();
+        let Kind::Table(table) = single.kind else {
+            unreachable!("a table")
+        };
+        assert_eq!((single.line, sealed(&table).1), (0, vec![0, 0, 0]));
+        for text in ["", "no", "007", "1 2", "{'a':1}", "nan"] {
+            assert!(value(text).is_none(), "{text}");
+        }
     }
 }

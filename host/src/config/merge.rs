@@ -35,11 +35,11 @@ pub(crate) enum Said {
 }
 
 impl Link {
-    /// Whether a table here and something else in the same place contradict each other. `null` contradicts nothing: it
-    /// takes a table away, or stands where one may come.
+    /// Whether a table here and something else that is stronger contradict each other. `null` contradicts nothing: it takes
+    /// a table away, or stands where one may come; and a default may be overridden by whatever it is.
     fn clashes_with(&self, other: &Self) -> bool {
         let is_table = |link: &Self| link.said == Said::Table;
-        is_table(self) != is_table(other) && !self.is_null() && !other.is_null()
+        is_table(self) != is_table(other) && !self.is_default && !self.is_null() && !other.is_null()
     }
 
     fn is_null(&self) -> bool {
@@ -97,7 +97,10 @@ impl Tree {
         let line = value.line;
         let said = match value.kind {
             Kind::Table(table) => return Self::table(layer, line, table, is_default),
-            Kind::Default(inner) => return Self::value(layer, *inner, true),
+            Kind::Default(inner) => {
+                let kind = inner.kind;
+                return Self::value(layer, Value { kind, line }, true);
+            }
             Kind::Required(what) => Said::Required(what),
             kind => Said::Value(Value { kind, line }),
         };
@@ -143,21 +146,23 @@ impl Tree {
         }
     }
 
-    /// Pairs of neighbours in the chain that contradict each other: table and something else.
-    pub(crate) fn clash(&self) -> Option<(&Link, &Link)> {
-        self.neighbours()
+    /// The first neighbours in the chain, from the layer number `since` on, that contradict each other: a table and
+    /// something else.
+    pub(crate) fn clash(&self, since: usize) -> Option<(&Link, &Link)> {
+        self.neighbours(since)
             .find(|(weak, strong)| weak.clashes_with(strong))
     }
 
-    /// Pairs of neighbours in the chain of which the second replaces something else that is not a default.
-    pub(crate) fn overrides(&self) -> impl Iterator<Item = (&Link, &Link)> {
-        self.neighbours().filter(|(weak, strong)| {
+    /// Pairs of neighbours in the chain, from the layer number `since` on, of which the second replaces something else that is not a default.
+    pub(crate) fn overrides(&self, since: usize) -> impl Iterator<Item = (&Link, &Link)> {
+        self.neighbours(since).filter(|(weak, strong)| {
             !weak.is_default && !weak.clashes_with(strong) && weak.said != strong.said
         })
     }
 
-    fn neighbours(&self) -> impl Iterator<Item = (&Link, &Link)> {
-        let values = || self.links.iter().filter(|link| link.is_value());
+    fn neighbours(&self, since: usize) -> impl Iterator<Item = (&Link, &Link)> {
+        let counts = move |link: &&Link| link.layer >= since && link.is_value();
+        let values = move || self.links.iter().filter(counts);
         values().zip(values().skip(1))
     }
 }

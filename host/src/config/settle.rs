@@ -2,6 +2,7 @@
 //! takes a part of it and nothing is written again.
 
 use super::merge::{Link, Said, Settled, Tree};
+use super::schema::STAND_IN;
 use super::value::{Kind, Value, write_plain, write_text};
 use super::{
     Config, ConfigError, Extent, Inner, Issue, Layer, Node, Planted, Schema, Source, Tier, assign,
@@ -11,7 +12,6 @@ use crate::component::Digest;
 use crate::secret::{Grant, Reference};
 use crate::template::Facts;
 use indexmap::IndexMap;
-use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -186,8 +186,9 @@ impl Layers {
             overrides: Vec::new(),
             wrong: Wrong::default(),
         };
+        let strongest = self.headers.len().saturating_sub(1);
         settling.know(&self.signed, 0, &mut String::new());
-        let root = settling.table(&self.tree, (0, 0), 0, &mut Vec::new());
+        let root = settling.table(&self.tree, (strongest, 0), 0, &mut Vec::new());
         let config = Config(Arc::new(Inner {
             layers: self.headers.clone(),
             tree: self.tree.clone(),
@@ -222,14 +223,8 @@ struct Wrong {
 impl Config {
     fn checked(self, schema: &Schema, extent: Extent) -> Result<Self, ConfigError> {
         let whole = self.piece(&self.0.root);
-        let text = whole.filled(whole.secrets.iter().map(|_| "\"\"".to_owned()));
-        let secrets: HashSet<String> = self
-            .values()
-            .iter()
-            .filter(|(_, piece)| !piece.secrets.is_empty())
-            .map(|(at, _)| path::display(at))
-            .collect();
-        let misfits = schema.check(&text, &secrets, extent);
+        let text = whole.filled(whole.secrets.iter().map(|_| STAND_IN.to_owned()));
+        let misfits = schema.check(&text, extent);
         if misfits.is_empty() {
             return Ok(self);
         }
@@ -292,7 +287,7 @@ impl Settling<'_> {
 
     /// Writes what counts at one path; nothing where nothing does.
     fn node(&mut self, tree: &Tree, since: usize, at: &mut Vec<String>) -> Option<Node> {
-        self.look_at_chain(tree, at);
+        self.look_at_chain(tree, since, at);
         match tree.settled(since) {
             Settled::Absent => None,
             Settled::Unmet(link) => {
@@ -356,8 +351,8 @@ impl Settling<'_> {
     }
 
     /// Contradictions and overrides among what layers say at one path.
-    fn look_at_chain(&mut self, tree: &Tree, at: &[String]) {
-        if let Some((weak, strong)) = tree.clash() {
+    fn look_at_chain(&mut self, tree: &Tree, since: usize, at: &[String]) {
+        if let Some((weak, strong)) = tree.clash(since) {
             let what = format!(
                 "expected {} as in {}, got {}",
                 weak.kind(),
@@ -370,7 +365,7 @@ impl Settling<'_> {
                 source: Some(self.source(strong)),
             });
         }
-        for (weak, strong) in tree.overrides() {
+        for (weak, strong) in tree.overrides(since) {
             // Whoever typed it knows.
             if self.layers.headers[strong.layer].0 != Tier::Argument {
                 self.overrides.push(Override {

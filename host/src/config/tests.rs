@@ -86,7 +86,10 @@ fn machine() -> Overlay {
 fn tiers_are_ordered_from_the_release_to_the_command_line() {
     let tiers = [Base, Store, Watched, Environment, Local, Argument];
     assert!(tiers.is_sorted());
-    assert_eq!(tiers.map(Tier::is_signed), [true, true, false, false, false, false]);
+    assert_eq!(
+        tiers.map(Tier::is_signed),
+        [true, true, false, false, false, false]
+    );
 }
 
 #[test]
@@ -166,7 +169,10 @@ fn tables_are_merged_key_by_key_at_every_depth() {
 fn a_list_is_replaced_whole() {
     let base = r#"{"list":[1,{"k":2},3]}"#;
     let store = r#"{"list":[{"l":4}]}"#;
-    assert_eq!(merged(&[(Base, base), (Store, store)]), r#"{"list":[{"l":4}]}"#);
+    assert_eq!(
+        merged(&[(Base, base), (Store, store)]),
+        r#"{"list":[{"l":4}]}"#
+    );
 }
 
 #[test]
@@ -195,7 +201,10 @@ fn a_null_takes_a_table_away_and_a_table_replaces_a_null() {
 #[test]
 fn keys_of_a_table_that_a_null_took_away_do_not_come_back() {
     let said = [
-        (Base, r#"{"db":{"host":"a","port":1,"password":{"$required":"it"}}}"#),
+        (
+            Base,
+            r#"{"db":{"host":"a","port":1,"password":{"$required":"it"}}}"#,
+        ),
         (Store, r#"{"db":null}"#),
         (Local, r#"{"db":{"host":"b"}}"#),
     ];
@@ -214,14 +223,20 @@ fn a_default_counts_until_somebody_says_otherwise() {
 
 #[test]
 fn a_default_wins_over_a_weaker_default() {
-    let said = [(Base, r#"{"pool":{"$default":4}}"#), (Store, r#"{"pool":{"$default":8}}"#)];
+    let said = [
+        (Base, r#"{"pool":{"$default":4}}"#),
+        (Store, r#"{"pool":{"$default":8}}"#),
+    ];
     assert_eq!(merged(&said), r#"{"pool":8}"#);
 }
 
 /// The issue: a marker in a later layer never hides an earlier value.
 #[test]
 fn a_default_in_a_stronger_layer_hides_no_value_of_a_weaker_one() {
-    let said = [(Base, r#"{"pool":2}"#), (Store, r#"{"pool":{"$default":4}}"#)];
+    let said = [
+        (Base, r#"{"pool":2}"#),
+        (Store, r#"{"pool":{"$default":4}}"#),
+    ];
     assert_eq!(merged(&said), r#"{"pool":2}"#);
 }
 
@@ -247,7 +262,12 @@ fn a_default_table_is_merged_with_a_weaker_table() {
 #[test]
 fn what_must_be_overridden_is_satisfied_by_a_stronger_layer() {
     let base = r#"{"host":{"$required":"the database"}}"#;
-    for host in [r#"{"host":"b"}"#, r#"{"host":null}"#, r#"{"host":[]}"#, r#"{"host":{"a":1}}"#] {
+    for host in [
+        r#"{"host":"b"}"#,
+        r#"{"host":null}"#,
+        r#"{"host":[]}"#,
+        r#"{"host":{"a":1}}"#,
+    ] {
         assert_eq!(merged(&[(Base, base), (Local, host)]), host);
     }
     assert_eq!(
@@ -263,7 +283,10 @@ fn a_demand_in_a_stronger_layer_hides_no_value_of_a_weaker_one() {
         assert_eq!(merged(&[(Base, host), (Store, demand)]), host);
     }
     let default = r#"{"host":{"$default":"b"}}"#;
-    assert_eq!(merged(&[(Base, default), (Store, demand)]), r#"{"host":"b"}"#);
+    assert_eq!(
+        merged(&[(Base, default), (Store, demand)]),
+        r#"{"host":"b"}"#
+    );
 }
 
 #[test]
@@ -300,12 +323,22 @@ fn every_demand_that_nobody_meets_is_named_and_the_strongest_words_count() {
 fn a_key_with_two_dollars_is_a_literal_key_with_one() {
     let base = r#"{"$$required":"x","t":{"$$default":1,"$$$a":2}}"#;
     let config = config(&[(Base, base)]);
-    assert_eq!(text(&config), r#"{"$required":"x","t":{"$default":1,"$$a":2}}"#);
+    assert_eq!(
+        text(&config),
+        r#"{"$required":"x","t":{"$default":1,"$$a":2}}"#
+    );
 }
 
 #[test]
 fn numbers_keep_their_digits() {
-    for number in ["12345678901234567890123", "1.10", "1e999", "0.1000", "-0", "1E+05"] {
+    for number in [
+        "12345678901234567890123",
+        "1.10",
+        "1e999",
+        "0.1000",
+        "-0",
+        "1E+05",
+    ] {
         let config = config(&[(Base, &format!(r#"{{"n":{number}}}"#))]);
         assert_eq!(config.get(&at("n")).unwrap().unwrap().unfilled(), number);
     }

@@ -6,14 +6,24 @@ use indexmap::IndexMap;
 use serde_json::value::RawValue;
 use std::fmt::Write;
 
-/// The longest text of one layer, in bytes. A configuration is written by people; Lambda's whole environment has 4 KiB.
-pub(crate) const TEXT_BYTES_MAX: usize = 1 << 20;
+/// The longest text of one layer, in bytes. A configuration is written by people, and some readers take two hundred times
+/// the memory of what they read.
+pub(crate) const TEXT_BYTES_MAX: usize = 256 << 10;
 
 /// The most values in one layer, what aliases of YAML repeat included.
 const VALUES_MAX: usize = 100_000;
 
 /// The deepest nesting of one layer.
-const DEPTH_MAX: usize = 64;
+pub(crate) const DEPTH_MAX: usize = 64;
+
+/// The longest key, in bytes.
+const KEY_BYTES_MAX: usize = 1 << 10;
+
+/// The bytes of the paths of all values of one layer together: some of what is told of a configuration names them all.
+const PATH_BYTES_MAX: usize = 16 << 20;
+
+/// The longest text of what is wrong.
+const PROBLEM_BYTES_MAX: usize = 2 << 10;
 
 /// A table: its keys in the order in which they are written.
 pub type Table = IndexMap<String, Value>;
@@ -68,10 +78,10 @@ pub(crate) struct Problem {
 
 impl Problem {
     pub(crate) fn new(line: u32, what: impl Into<String>) -> Self {
-        Self {
-            line,
-            what: what.into(),
-        }
+        let mut what = what.into();
+        // A key or a tag in it may be of any length.
+        what.truncate(what.floor_char_boundary(PROBLEM_BYTES_MAX));
+        Self { line, what }
     }
 }
 
@@ -95,7 +105,7 @@ impl Kind {
             Self::List(_) => "an array",
             Self::Table(_) => "a table",
             Self::Required(_) => "a value that must be overridden",
-            Self::Default(value) => value.kind.name(),
+            Self::Default(_) => "a default",
             Self::Secret(_) => "a secret",
         }
     }
@@ -130,8 +140,7 @@ impl Budget {
     /// Takes room for one value at a depth.
     pub(crate) fn take(&mut self, depth: usize, line: u32) -> Result<(), Problem> {
         if depth > self.depth {
-            let what = format!("expected at most {DEPTH_MAX} levels of nesting, got more");
-            return Err(Problem::new(line, what));
+            return Err(Problem::new(line, too_deep()));
         }
         match self.values.checked_sub(1) {
             Some(left) => {
@@ -162,11 +171,22 @@ impl Budget {
             Kind::Number(text) | Kind::Text(text) | Kind::Required(text) => {
                 self.repeat_text(text, line)
             }
-            Kind::Null | Kind::Bool(_) | Kind::Secret(_) => Ok(()),
+            Kind::Secret(reference) => {
+                let key = reference.key.as_deref().unwrap_or_default();
+                self.repeat_text(&reference.name, line)?;
+                self.repeat_text(key, line)
+            }
+            Kind::Null | Kind::Bool(_) => Ok(()),
         }
     }
 
-    fn repeat_text(&mut self, text: &str, line: u32) -> Result<(), Problem> {
+    /// Gives the room of one value back: what was taken for one turned out to be a key.
+    pub(crate) fn give_back(&mut self) {
+        self.values += 1;
+    }
+
+    /// Takes room for text that is repeated.
+    pub(crate) fn repeat_text(&mut self, text: &str, line: u32) -> Result<(), Problem> {
         match self.repeated.checked_sub(text.len()) {
             Some(left) => {
                 self.repeated = left;
@@ -174,22 +194,53 @@ impl Budget {
             }
             None => Err(Problem::new(
                 line,
-                format!("expected aliases that repeat at most {TEXT_BYTES_MAX} bytes, got more"),
+                format!("expected at most {TEXT_BYTES_MAX} bytes that are repeated, got more"),
             )),
         }
     }
 }
 
 /// Refuses a text that is longer than any layer.
-pub(crate) fn check_length(text: &str) -> Result<(), Problem> {
-    if text.len() <= TEXT_BYTES_MAX {
+pub(crate) fn check_length(bytes: usize) -> Result<(), Problem> {
+    if bytes <= TEXT_BYTES_MAX {
         return Ok(());
     }
-    let what = format!(
-        "expected at most {TEXT_BYTES_MAX} bytes, got {}",
-        text.len()
-    );
+    let what = format!("expected at most {TEXT_BYTES_MAX} bytes, got more");
     Err(Problem::new(0, what))
+}
+
+/// Refuses keys, and paths of them, that are longer than anybody writes.
+pub(crate) fn check_paths(table: &Table) -> Result<(), Problem> {
+    fn add(table: &Table, above: usize, sum: &mut usize) -> Result<(), Problem> {
+        for (key, value) in table {
+            if key.len() > KEY_BYTES_MAX {
+                let what =
+                    format!("expected a key of at most {KEY_BYTES_MAX} bytes, got a longer one");
+                return Err(Problem::new(value.line, what));
+            }
+            let path = above + key.len() + 1;
+            *sum += path;
+            if *sum > PATH_BYTES_MAX {
+                let what =
+                    "expected shorter paths: so many values with such long ones are too much";
+                return Err(Problem::new(value.line, what));
+            }
+            let mut kind = &value.kind;
+            if let Kind::Default(inner) = kind {
+                kind = &inner.kind;
+            }
+            if let Kind::Table(inner) = kind {
+                add(inner, path, sum)?;
+            }
+        }
+        Ok(())
+    }
+    add(table, 0, &mut 0)
+}
+
+/// What is said of too much nesting.
+pub(crate) fn too_deep() -> String {
+    format!("expected at most {DEPTH_MAX} levels of nesting, got more")
 }
 
 /// The line on which each byte of a text stands.

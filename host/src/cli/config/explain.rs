@@ -153,7 +153,8 @@ fn describe(text: &mut String, value: &Explained) {
     let shown = match value.value.as_deref() {
         Some(r#""***""#) if value.is_secret => "***",
         Some(shown) => shown,
-        None => "must be given, and is not",
+        None if value.is_unmet => "must be given, and is not",
+        None => "not there: a stronger layer took it away",
     };
     let equals = if value.value.is_some() { "=" } else { "—" };
     let path = path::display(&value.path);
@@ -186,7 +187,7 @@ fn describe(text: &mut String, value: &Explained) {
 
 /// Who said it, for a column.
 fn place(step: &Step) -> String {
-    printable(&format!("{:<11} {}", step.source.tier, at(&step.source))).into_owned()
+    printable(&format!("{:<12} {}", step.source.tier, at(&step.source))).into_owned()
 }
 
 fn at(source: &config::Source) -> String {
@@ -208,7 +209,7 @@ struct ValueDocument<'a> {
     path: &'a [String],
     key: String,
     value: Option<&'a RawValue>,
-    met: bool,
+    unmet: bool,
     secret: bool,
     what: Option<&'a str>,
     chain: Vec<StepDocument<'a>>,
@@ -230,7 +231,7 @@ fn document(value: &Explained) -> ValueDocument<'_> {
         path: &value.path,
         key: path::display(&value.path),
         value: value.value.as_deref().and_then(raw),
-        met: value.value.is_some(),
+        unmet: value.is_unmet,
         secret: value.is_secret,
         what: value.what.as_deref(),
         chain: value.chain.iter().map(step_document).collect(),

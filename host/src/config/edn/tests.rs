@@ -71,7 +71,10 @@ fn keys_are_strings_whatever_they_were() {
 
 #[test]
 fn a_dollar_has_no_meaning_here() {
-    assert_eq!(file(r#"{"$required" "x" :$a 1}"#), r#"{"$$required":"x","$$a":1}"#);
+    assert_eq!(
+        file(r#"{"$required" "x" :$a 1}"#),
+        r#"{"$$required":"x","$$a":1}"#
+    );
 }
 
 #[test]
@@ -110,7 +113,12 @@ fn numbers_are_decimal_and_keep_their_digits() {
 
 #[test]
 fn an_e_among_the_digits_of_another_radix_is_a_digit() {
-    values_are(&[("0x1E", "30"), ("0X1E", "30"), ("16rFE", "254"), ("16rfe", "254")]);
+    values_are(&[
+        ("0x1E", "30"),
+        ("0X1E", "30"),
+        ("16rFE", "254"),
+        ("16rfe", "254"),
+    ]);
 }
 
 #[test]
@@ -175,7 +183,10 @@ fn a_namespaced_map_gives_its_namespace_to_names_that_have_none() {
 #[test]
 fn times_and_ids_become_strings() {
     values_are(&[
-        (r#"#inst "2015-12-30T10:00:00Z""#, r#""2015-12-30T10:00:00Z""#),
+        (
+            r#"#inst "2015-12-30T10:00:00Z""#,
+            r#""2015-12-30T10:00:00Z""#,
+        ),
         (
             r#"#uuid "f81d4fae-7dec-11d0-a765-00a0c91e6bf6""#,
             r#""f81d4fae-7dec-11d0-a765-00a0c91e6bf6""#,
@@ -192,7 +203,10 @@ fn tags_are_markers() {
         ("#immuconf/default {:a [1]}", r#"{"$default":{"a":[1]}}"#),
         (r#"#crunchbox/required "it""#, r#"{"$required":"it"}"#),
         ("#crunchbox/default :x", r#"{"$default":"x"}"#),
-        (r#"#crunchbox/secret "ssm:/a/{{b}}""#, r#"{"$secret":"ssm:/a/{{b}}"}"#),
+        (
+            r#"#crunchbox/secret "ssm:/a/{{b}}""#,
+            r#"{"$secret":"ssm:/a/{{b}}"}"#,
+        ),
         (r#"[#crunchbox/secret "env:A"]"#, r#"[{"$secret":"env:A"}]"#),
     ]);
 }
@@ -218,13 +232,29 @@ fn what_has_no_meaning_in_json_is_refused() {
         ("{:a 1/2}", "a ratio has no meaning in JSON", 1),
         ("{:a\n ##Inf}", "expected a number that JSON has", 2),
         ("{:a ##NaN}", "expected a number that JSON has", 1),
-        ("{:a\n\n #foo/bar 1}", "the tag `#foo/bar` has no meaning in JSON", 3),
-        ("{:a\n #\"x\"}", "a regular expression has no meaning in JSON", 2),
+        (
+            "{:a\n\n #foo/bar 1}",
+            "the tag `#foo/bar` has no meaning in JSON",
+            3,
+        ),
+        (
+            "{:a\n #\"x\"}",
+            "a regular expression has no meaning in JSON",
+            2,
+        ),
         ("{:a 'b}", "`'` is code", 1),
         ("{:a\n @b}", "`@` is code", 2),
         ("{:a\n #(b)}", "expected a tag, a set or a map after `#`", 2),
-        ("{nil 1}", "expected a key that is a keyword or a string, got null", 1),
-        ("{:a 1\n [1] 2}", "expected a key that is a keyword or a string, got an array", 2),
+        (
+            "{nil 1}",
+            "expected a key that is a keyword or a string, got null",
+            1,
+        ),
+        (
+            "{:a 1\n [1] 2}",
+            "expected a key that is a keyword or a string, got an array",
+            2,
+        ),
     ]);
 }
 
@@ -232,24 +262,64 @@ fn what_has_no_meaning_in_json_is_refused() {
 fn a_key_is_there_once_however_it_is_written() {
     refused(&[
         ("{:a 1\n :a 2}", "expected each key once, got `a` twice", 2),
-        ("{:a 1\n \"a\" 2}", "expected each key once, got `a` twice", 2),
-        ("#:b{:a 1\n\n :b/a 2}", "expected each key once, got `b/a` twice", 3),
+        (
+            "{:a 1\n \"a\" 2}",
+            "expected each key once, got `a` twice",
+            2,
+        ),
+        (
+            "#:b{:a 1\n\n :b/a 2}",
+            "expected each key once, got `b/a` twice",
+            3,
+        ),
     ]);
 }
 
 #[test]
 fn brackets_must_match_and_one_map_is_all() {
     refused(&[
-        ("\n{:a 1\n", "expected `}` for this bracket, got the end of the file", 2),
-        ("{:a [1\n}", "expected `]` for the bracket of line 1, got `}`", 2),
-        ("{:a\n #{1)}", "expected `}` for the bracket of line 2, got `)`", 2),
-        ("{:a 1\n :b}", "expected a value for the key `b`, got a closing bracket", 2),
-        ("{:a", "expected a value for the key `a`, got the end of the file", 1),
-        ("{:a 1}\n{:b 2}", "expected the end of the file after one map, got more", 2),
+        (
+            "\n{:a 1\n",
+            "expected `}` for this bracket, got the end of the file",
+            2,
+        ),
+        (
+            "{:a [1\n}",
+            "expected `]` for the bracket of line 1, got `}`",
+            2,
+        ),
+        (
+            "{:a\n #{1)}",
+            "expected `}` for the bracket of line 2, got `)`",
+            2,
+        ),
+        (
+            "{:a 1\n :b}",
+            "expected a value for the key `b`, got a closing bracket",
+            2,
+        ),
+        (
+            "{:a",
+            "expected a value for the key `a`, got the end of the file",
+            1,
+        ),
+        (
+            "{:a 1}\n{:b 2}",
+            "expected the end of the file after one map, got more",
+            2,
+        ),
         ("}", "expected a map, got a closing bracket", 1),
         ("[1]", "expected a table at the top, got an array", 1),
-        ("{:a #_}", "expected a form to ignore after `#_`, got a closing bracket", 1),
-        ("{:a ^b}", "expected a form after its metadata, got a closing bracket", 1),
+        (
+            "{:a #_}",
+            "expected a form to ignore after `#_`, got a closing bracket",
+            1,
+        ),
+        (
+            "{:a ^b}",
+            "expected a form after its metadata, got a closing bracket",
+            1,
+        ),
     ]);
 }
 
@@ -272,13 +342,37 @@ fn malformed_names_and_numbers_are_refused() {
 fn malformed_strings_and_characters_are_refused() {
     refused(&[
         ("{:a\n \"b\n}", "expected `\"` at the end of this string", 2),
-        ("{:a\n \"b\n\\q\"}", "expected an escape that Clojure knows", 3),
+        (
+            "{:a\n \"b\n\\q\"}",
+            "expected an escape that Clojure knows",
+            3,
+        ),
         (r#"{:a "\u12"}"#, "expected four hexadecimal digits", 1),
-        (r#"{:a "\ud83d"}"#, "expected a character after `\\u`, got half of one", 1),
+        (
+            r#"{:a "\ud83d"}"#,
+            "expected a character after `\\u`, got half of one",
+            1,
+        ),
         (r#"{:a "\ud83d\u0041"}"#, "got half of one", 1),
-        (r#"{:a "\400"}"#, "expected an octal escape of at most `\\377`", 1),
+        (
+            r#"{:a "\400"}"#,
+            "expected an octal escape of at most `\\377`",
+            1,
+        ),
         (r"{:a \foo}", "expected a character that Clojure knows", 1),
-        ("{:a\n \\uD800}", "expected a character that Clojure knows", 2),
+        (
+            "{:a\n \\uD800}",
+            "expected a character that Clojure knows",
+            2,
+        ),
+    ]);
+}
+
+#[test]
+fn a_sign_is_no_digit_of_a_character() {
+    refused(&[
+        (r"{:a \u+041}", "expected a character that Clojure knows", 1),
+        (r"{:a \o+7}", "expected a character that Clojure knows", 1),
     ]);
 }
 
@@ -291,10 +385,26 @@ fn markers_that_make_no_sense_are_refused() {
             2,
         ),
         ("{:a #crunchbox/wanted 4}", "got `wanted`", 1),
-        ("{:a #crunchbox/secret \"b\"}", "marker `secret`: expected a secret such as", 1),
-        ("{:a [1\n #immuconf/default 2]}", "expected no marker but a secret inside a list", 2),
-        ("{:a #inst 5}", "the tag `#inst`: expected a string, got a number", 1),
-        ("{:a #immuconf/default}", "expected a value for the tag `#immuconf/default`", 1),
+        (
+            "{:a #crunchbox/secret \"b\"}",
+            "marker `secret`: expected a secret such as",
+            1,
+        ),
+        (
+            "{:a [1\n #immuconf/default 2]}",
+            "expected no marker but a secret inside a list",
+            2,
+        ),
+        (
+            "{:a #inst 5}",
+            "the tag `#inst`: expected a string, got a number",
+            1,
+        ),
+        (
+            "{:a #immuconf/default}",
+            "expected a value for the tag `#immuconf/default`",
+            1,
+        ),
     ]);
 }
 
@@ -303,7 +413,12 @@ fn nesting_is_bounded() {
     for open in ["[", "{:a ", "#_", "^", "#x/y ", "#{"] {
         let text = format!("{{:a {}", open.repeat(100));
         let problem = read(&text).unwrap_err();
-        assert!(problem.what.contains("expected at most 64 levels of nesting"), "{problem}");
+        assert!(
+            problem
+                .what
+                .contains("expected at most 64 levels of nesting"),
+            "{problem}"
+        );
     }
     let text = format!("{{:a {}{}}}", "[".repeat(60), "]".repeat(60));
     assert!(read(&text).is_ok());

@@ -41,7 +41,10 @@ fn every_link_of_a_chain_of_overrides_is_told() {
 #[test]
 fn files_of_the_base_override_each_other_as_layers_do() {
     let mut layers = Layers::new();
-    for (origin, text) in [("shared.json", r#"{"pool":1}"#), ("config.json", r#"{"pool":2}"#)] {
+    for (origin, text) in [
+        ("shared.json", r#"{"pool":1}"#),
+        ("config.json", r#"{"pool":2}"#),
+    ] {
         layers.add(Layer::parse(Base, origin, text.as_bytes()).unwrap());
     }
     let config = layers.settle(&Rules::default()).unwrap();
@@ -58,7 +61,11 @@ fn equal_values_override_nothing() {
         (Store, "{\"pool\":1,\n\"list\":[1,\n{\"a\":null}]}"),
     ];
     assert_eq!(warnings(&said), [""; 0]);
-    let said = [(Base, r#"{"pool":1}"#), (Store, r#"{"pool":1}"#), (Local, r#"{"pool":2}"#)];
+    let said = [
+        (Base, r#"{"pool":1}"#),
+        (Store, r#"{"pool":1}"#),
+        (Local, r#"{"pool":2}"#),
+    ];
     assert_eq!(
         warnings(&said),
         ["`pool` of store, store.json:1 is overridden by local, local.json:1"]
@@ -67,14 +74,24 @@ fn equal_values_override_nothing() {
 
 #[test]
 fn numbers_of_other_digits_are_other_values() {
-    assert_eq!(warnings(&[(Base, r#"{"n":1.1}"#), (Store, r#"{"n":1.10}"#)]).len(), 1);
+    assert_eq!(
+        warnings(&[(Base, r#"{"n":1.1}"#), (Store, r#"{"n":1.10}"#)]).len(),
+        1
+    );
 }
 
 #[test]
 fn a_default_is_overridden_without_a_word() {
     let base = r#"{"pool":{"$default":1},"db":{"$default":{"host":"a","port":1}}}"#;
-    assert_eq!(warnings(&[(Base, base), (Store, r#"{"pool":2,"db":{"host":"b"}}"#)]), [""; 0]);
-    let said = [(Base, base), (Store, r#"{"pool":2}"#), (Local, r#"{"pool":3}"#)];
+    assert_eq!(
+        warnings(&[(Base, base), (Store, r#"{"pool":2,"db":{"host":"b"}}"#)]),
+        [""; 0]
+    );
+    let said = [
+        (Base, base),
+        (Store, r#"{"pool":2}"#),
+        (Local, r#"{"pool":3}"#),
+    ];
     assert_eq!(
         warnings(&said),
         ["`pool` of store, store.json:1 is overridden by local, local.json:1"]
@@ -84,8 +101,15 @@ fn a_default_is_overridden_without_a_word() {
 #[test]
 fn a_demand_is_met_without_a_word_and_is_no_link_of_the_chain() {
     let demand = r#"{"pool":{"$required":"a size"}}"#;
-    assert_eq!(warnings(&[(Base, demand), (Local, r#"{"pool":1}"#)]), [""; 0]);
-    let said = [(Base, r#"{"pool":1}"#), (Store, demand), (Local, r#"{"pool":2}"#)];
+    assert_eq!(
+        warnings(&[(Base, demand), (Local, r#"{"pool":1}"#)]),
+        [""; 0]
+    );
+    let said = [
+        (Base, r#"{"pool":1}"#),
+        (Store, demand),
+        (Local, r#"{"pool":2}"#),
+    ];
     assert_eq!(
         warnings(&said),
         ["`pool` of base, base.json:1 is overridden by local, local.json:1"]
@@ -155,11 +179,15 @@ fn a_table_contradicts_a_value_and_a_value_a_table() {
         let (table, other) = (r#"{"db":{"t":1}}"#, format!(r#"{{"db":{value}}}"#));
         assert_eq!(
             refusal(&[(Base, table), (Store, &other)]),
-            format!("`db`: expected a table as in base, base.json:1, got {kind} (store, store.json:1)")
+            format!(
+                "`db`: expected a table as in base, base.json:1, got {kind} (store, store.json:1)"
+            )
         );
         assert_eq!(
             refusal(&[(Base, &other), (Store, table)]),
-            format!("`db`: expected {kind} as in base, base.json:1, got a table (store, store.json:1)")
+            format!(
+                "`db`: expected {kind} as in base, base.json:1, got a table (store, store.json:1)"
+            )
         );
     }
 }
@@ -208,12 +236,18 @@ fn an_error_names_ten_contradictions_and_counts_the_rest() {
         format!("{{{}}}", keys.collect::<Vec<_>>().join(","))
     };
     let refused = refusal(&[(Base, &entries("{}")), (Store, &entries("1"))]);
-    assert!(refused.contains("`k9`") && !refused.contains("`k10`"), "{refused}");
+    assert!(
+        refused.contains("`k9`") && !refused.contains("`k10`"),
+        "{refused}"
+    );
     assert!(refused.ends_with("; and 2 more"), "{refused}");
 }
 
 #[test]
 fn a_configuration_that_is_only_shown_may_contradict_itself() {
-    let said = [(Base, r#"{"a":{"b":1},"c":{"$required":"it"}}"#), (Store, r#"{"a":2}"#)];
+    let said = [
+        (Base, r#"{"a":{"b":1},"c":{"$required":"it"}}"#),
+        (Store, r#"{"a":2}"#),
+    ];
     assert_eq!(text(&layers(&said).unchecked()), r#"{"a":2}"#);
 }

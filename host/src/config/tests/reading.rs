@@ -17,7 +17,10 @@ fn a_value_and_a_table_are_read_by_their_paths() {
     let config = config(&[(Base, r#"{"db":{"host":"a","ports":[1,2]}}"#)]);
     assert_eq!(read(&config, "db.host").as_deref(), Some(r#""a""#));
     assert_eq!(read(&config, "db.ports").as_deref(), Some("[1,2]"));
-    assert_eq!(read(&config, "db").as_deref(), Some(r#"{"host":"a","ports":[1,2]}"#));
+    assert_eq!(
+        read(&config, "db").as_deref(),
+        Some(r#"{"host":"a","ports":[1,2]}"#)
+    );
     let table = config.tree(&at("db")).unwrap().unwrap();
     assert_eq!(table.unfilled(), r#"{"host":"a","ports":[1,2]}"#);
 }
@@ -62,9 +65,20 @@ fn a_tree_that_is_no_table_is_refused_by_its_kind_without_its_value() {
 #[test]
 fn keys_with_dots_slashes_spaces_and_dollars_are_keys_like_any_other() {
     let config = config(&[(Base, r#"{"a.b":{"c/d":1,"e f":2,"$$g":3,"":4}}"#)]);
-    let paths = config.values().into_iter().map(|(keys, _)| path::display(&keys));
+    let paths = config
+        .values()
+        .into_iter()
+        .map(|(keys, _)| path::display(&keys));
     let paths: Vec<String> = paths.collect();
-    assert_eq!(paths, [r#""a.b".c/d"#, r#""a.b"."e f""#, r#""a.b".$g"#, r#""a.b"."""#]);
+    assert_eq!(
+        paths,
+        [
+            r#""a.b".c/d"#,
+            r#""a.b"."e f""#,
+            r#""a.b".$g"#,
+            r#""a.b"."""#
+        ]
+    );
     let values = paths.iter().map(|path| read(&config, path).unwrap());
     assert_eq!(values.collect::<Vec<_>>(), ["1", "2", "3", "4"]);
 }
@@ -94,8 +108,14 @@ fn a_table_has_the_source_of_the_strongest_layer_that_has_it() {
         (Store, r#"{"db":{"port":1}}"#),
         (Local, r#"{"other":1}"#),
     ]);
-    assert_eq!(source(&config, "db").as_deref(), Some("store, store.json:1"));
-    assert_eq!(source(&config, "db.host").as_deref(), Some("base, base.json:1"));
+    assert_eq!(
+        source(&config, "db").as_deref(),
+        Some("store, store.json:1")
+    );
+    assert_eq!(
+        source(&config, "db.host").as_deref(),
+        Some("base, base.json:1")
+    );
 }
 
 #[test]
@@ -116,7 +136,8 @@ fn only_what_is_or_holds_a_secret_outside_of_tables_is_one() {
 fn all_values_are_told_in_order_with_empty_tables_left_out() {
     let config = config(&[(Base, r#"{"b":{"y":[1],"x":{}},"a":null}"#)]);
     let values = config.values().into_iter();
-    let values = values.map(|(keys, piece)| format!("{} {}", path::display(&keys), piece.unfilled()));
+    let values =
+        values.map(|(keys, piece)| format!("{} {}", path::display(&keys), piece.unfilled()));
     assert_eq!(values.collect::<Vec<_>>(), ["b.y [1]", "a null"]);
 }
 
@@ -129,7 +150,11 @@ fn layers_are_told_weak_to_strong_with_what_counts_of_each() {
     ]);
     assert_eq!(
         config.layers(),
-        [(Base, "base.json", 2), (Store, "store.json", 1), (Local, "local.json", 1)]
+        [
+            (Base, "base.json", 2),
+            (Store, "store.json", 1),
+            (Local, "local.json", 1)
+        ]
     );
 }
 
@@ -137,7 +162,9 @@ fn layers_are_told_weak_to_strong_with_what_counts_of_each() {
 fn chain(explained: &Explained) -> Vec<String> {
     let steps = explained.chain.iter().map(|step| {
         let counts = if step.counts { "*" } else { "" };
-        let marker = step.marker.map_or_else(String::new, |marker| format!("{marker} "));
+        let marker = step
+            .marker
+            .map_or_else(String::new, |marker| format!("{marker} "));
         format!("{counts}{}: {marker}{}", step.source, step.said)
     });
     steps.collect()
@@ -168,7 +195,10 @@ fn a_value_is_explained_by_its_whole_chain_strong_to_weak() {
 #[test]
 fn a_secret_is_explained_with_its_reference_and_as_stars() {
     let said = [
-        (Base, r#"{"p":{"$secret":"env:A"},"l":[{"$secret":"env:B"}]}"#),
+        (
+            Base,
+            r#"{"p":{"$secret":"env:A"},"l":[{"$secret":"env:B"}]}"#,
+        ),
         (Store, r#"{"p":{"$secret":"ssm:/p"}}"#),
     ];
     let explained = layers(&said).unchecked().explain(&[]).unwrap();
@@ -177,15 +207,24 @@ fn a_secret_is_explained_with_its_reference_and_as_stars() {
     };
     assert_eq!((p.value.as_deref(), p.is_secret), (Some(r#""***""#), true));
     let references = p.chain.iter().map(|step| step.reference.as_deref());
-    assert_eq!(references.collect::<Vec<_>>(), [Some("ssm:/p"), Some("env:A")]);
-    assert_eq!((l.value.as_deref(), l.is_secret), (Some(r#"["***"]"#), true));
+    assert_eq!(
+        references.collect::<Vec<_>>(),
+        [Some("ssm:/p"), Some("env:A")]
+    );
+    assert_eq!(
+        (l.value.as_deref(), l.is_secret),
+        (Some(r#"["***"]"#), true)
+    );
 }
 
 #[test]
 fn what_nobody_gives_is_explained_without_a_value() {
     let config = layers(&[(Base, r#"{"a":{"$required":"it"}}"#)]).unchecked();
     let explained = config.explain(&at("a")).unwrap().remove(0);
-    assert_eq!((explained.value.as_deref(), explained.what.as_deref()), (None, Some("it")));
+    assert_eq!(
+        (explained.value.as_deref(), explained.what.as_deref()),
+        (None, Some("it"))
+    );
     assert_eq!(chain(&explained), ["base, base.json:1: required it"]);
 }
 

@@ -22,14 +22,19 @@ fn checked(schema: &str, extent: Extent, said: &[(Tier, &str)]) -> Result<Config
 
 /// Why they make nothing.
 fn misfit(schema: &str, said: &[(Tier, &str)]) -> String {
-    checked(schema, Extent::Whole, said).unwrap_err().to_string()
+    checked(schema, Extent::Whole, said)
+        .unwrap_err()
+        .to_string()
 }
 
 const PORT: &str = r#"{"properties":{"db":{"properties":{"port":{"type":"integer","maximum":65535}},"required":["host"]}},"required":["db"]}"#;
 
 #[test]
 fn a_configuration_that_fits_its_schema_is_left_as_it_is() {
-    let said = [(Base, r#"{"db":{"port":1,"host":"a"}}"#), (Local, r#"{"db":{"port":2}}"#)];
+    let said = [
+        (Base, r#"{"db":{"port":1,"host":"a"}}"#),
+        (Local, r#"{"db":{"port":2}}"#),
+    ];
     let config = checked(PORT, Extent::Whole, &said).unwrap();
     assert_eq!(text(&config), r#"{"db":{"port":2,"host":"a"}}"#);
 }
@@ -76,7 +81,10 @@ fn an_item_of_a_list_that_does_not_fit_has_the_source_of_its_list() {
 fn every_misfit_is_named() {
     let schema = r#"{"properties":{"a":{"type":"integer"},"b":{"type":"string"}}}"#;
     let error = misfit(schema, &[(Base, r#"{"a":"x","b":1}"#)]);
-    assert!(error.contains("`a`: ") && error.contains("`b`: "), "{error}");
+    assert!(
+        error.contains("`a`: ") && error.contains("`b`: "),
+        "{error}"
+    );
 }
 
 #[test]
@@ -87,7 +95,10 @@ fn a_secret_counts_as_a_string_of_which_no_more_is_known() {
         r#""type":"string","minLength":12,"pattern":"^[a-z]+$","enum":["a"]"#,
     ] {
         let schema = format!(r#"{{"properties":{{"key":{{{rule}}}}}}}"#);
-        assert!(checked(&schema, Extent::Whole, &[(Base, base)]).is_ok(), "{rule}");
+        assert!(
+            checked(&schema, Extent::Whole, &[(Base, base)]).is_ok(),
+            "{rule}"
+        );
     }
     let schema = r#"{"properties":{"key":{"type":"integer"}}}"#;
     assert_eq!(
@@ -137,25 +148,41 @@ fn a_part_is_checked_at_keys_that_are_named_like_words_of_schemas() {
 #[test]
 fn a_number_beyond_what_can_be_checked_is_refused() {
     let error = misfit("{}", &[(Base, r#"{"n":1e999}"#)]);
-    assert!(error.contains("a number is beyond what a schema can be checked for"), "{error}");
+    assert!(
+        error.contains("a number is beyond what a schema can be checked for"),
+        "{error}"
+    );
 }
 
 #[test]
 fn a_schema_refers_only_to_itself() {
-    let within = r##"{"$defs":{"port":{"type":"integer"}},"properties":{"port":{"$ref":"#/$defs/port"}}}"##;
+    let within =
+        r##"{"$defs":{"port":{"type":"integer"}},"properties":{"port":{"$ref":"#/$defs/port"}}}"##;
     assert!(parse(within).is_ok());
     assert_eq!(
         misfit(within, &[(Base, r#"{"port":"hunter2"}"#)]),
         r#"`port`: value is not of type "integer" (base, base.json:1)"#
     );
-    for elsewhere in ["https://example.com/schema.json", "file:///etc/passwd", "other.json"] {
-        assert!(parse(&format!(r#"{{"$ref":"{elsewhere}"}}"#)).is_err(), "{elsewhere}");
+    for elsewhere in [
+        "https://example.com/schema.json",
+        "file:///etc/passwd",
+        "other.json",
+    ] {
+        assert!(
+            parse(&format!(r#"{{"$ref":"{elsewhere}"}}"#)).is_err(),
+            "{elsewhere}"
+        );
     }
 }
 
 #[test]
 fn what_is_no_schema_is_refused() {
-    for text in ["7", r#"{"type":"wrong"}"#, r#"{"pattern":"("}"#, r#"{"pattern":"(a)\\1"}"#] {
+    for text in [
+        "7",
+        r#"{"type":"wrong"}"#,
+        r#"{"pattern":"("}"#,
+        r#"{"pattern":"(a)\\1"}"#,
+    ] {
         assert!(parse(text).is_err(), "{text}");
     }
 }

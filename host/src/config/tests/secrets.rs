@@ -10,7 +10,9 @@ fn grants(texts: &[&str]) -> Vec<Grant> {
 
 /// What a channel's function knows.
 fn facts() -> Facts {
-    Facts::default().with("channel", "live").with("function", "crunch")
+    Facts::default()
+        .with("channel", "live")
+        .with("function", "crunch")
 }
 
 /// What layers make together where everything is granted.
@@ -37,9 +39,15 @@ const PASSWORD: &str = r#"{"db":{"password":{"$secret":"ssm:/crunch/live/db"}}}"
 fn a_secret_that_is_granted_stands_as_a_reference_and_is_filled_when_read() {
     let config = granted(&[(Base, PASSWORD)]).unwrap();
     let piece = config.get(&at("db")).unwrap().unwrap();
-    assert_eq!(piece.unfilled(), r#"{"password":{"$secret":"ssm:/crunch/live/db"}}"#);
+    assert_eq!(
+        piece.unfilled(),
+        r#"{"password":{"$secret":"ssm:/crunch/live/db"}}"#
+    );
     assert_eq!(piece.secrets().len(), 1);
-    assert_eq!(piece.filled([r#""hunter2""#.to_owned()]), r#"{"password":"hunter2"}"#);
+    assert_eq!(
+        piece.filled([r#""hunter2""#.to_owned()]),
+        r#"{"password":"hunter2"}"#
+    );
 }
 
 #[test]
@@ -58,7 +66,13 @@ fn each_piece_has_the_secrets_in_it_and_no_others() {
 
 #[test]
 fn a_secret_that_is_not_granted_is_refused_by_its_path_and_source() {
-    let said = [(Base, "{}"), (Local, "{\"db\":\n{\"password\": {\"$secret\": \"ssm:/other\"}}}")];
+    let said = [
+        (Base, "{}"),
+        (
+            Local,
+            "{\"db\":\n{\"password\": {\"$secret\": \"ssm:/other\"}}}",
+        ),
+    ];
     let grants = grants(&["ssm:/crunch/*", "env:*"]);
     let rules = Rules {
         grants: &grants,
@@ -89,8 +103,11 @@ fn a_secret_beyond_the_ceiling_of_the_policy_is_refused() {
     };
     let expected = "`db.password`: the secret `ssm:/crunch/live/db` is beyond what `secrets` in [grants] of \
                     policy.toml allows (base, base.json:1)";
-    assert_eq!(settled(Some(&ceiling[..])).unwrap_err().to_string(), expected);
-    assert_eq!(settled(Some(&[][..])).unwrap_err().to_string(), expected);
+    assert_eq!(
+        settled(Some(&ceiling[..])).unwrap_err().to_string(),
+        expected
+    );
+    assert_eq!(settled(Some(&[])).unwrap_err().to_string(), expected);
     assert!(settled(None).is_ok() && settled(Some(&grants[..])).is_ok());
 }
 
@@ -138,8 +155,14 @@ fn a_variable_of_the_platform_is_refused_whatever_is_granted() {
 #[test]
 fn templates_are_filled_with_facts_and_with_values_of_signed_layers() {
     let said = [
-        (Base, r#"{"db":{"name":"readings"},"shard":{"$default":7},"stage":"a"}"#),
-        (Store, r#"{"stage":"b","key":{"$secret":"ssm:/{{channel}}/{{db.name}}/{{ shard }}/{{stage}}"}}"#),
+        (
+            Base,
+            r#"{"db":{"name":"readings"},"shard":{"$default":7},"stage":"a"}"#,
+        ),
+        (
+            Store,
+            r#"{"stage":"b","key":{"$secret":"ssm:/{{channel}}/{{db.name}}/{{ shard }}/{{stage}}"}}"#,
+        ),
     ];
     assert_eq!(references(&said), ["ssm:/live/readings/7/b"]);
 }
@@ -162,7 +185,10 @@ fn a_value_of_an_unsigned_layer_fills_no_template() {
     for tier in [Watched, Environment, Local, Argument] {
         let error = granted(&[(Base, base), (tier, r#"{"stage":"prod"}"#)]).unwrap_err();
         let error = error.to_string();
-        assert!(error.starts_with("`key`: `{{stage}}` is not known here"), "{error}");
+        assert!(
+            error.starts_with("`key`: `{{stage}}` is not known here"),
+            "{error}"
+        );
         assert!(!error.contains("prod"), "{error}");
     }
 }
@@ -185,12 +211,23 @@ fn a_reference_of_an_unsigned_layer_is_filled_and_must_be_granted_like_any_other
     ];
     assert_eq!(references(&said), ["ssm:/live/db"]);
     let error = layers(&said).settle(&Rules::default()).unwrap_err();
-    assert!(error.to_string().contains("`ssm:/live/db` is not granted"), "{error}");
+    assert!(
+        error.to_string().contains("`ssm:/live/db` is not granted"),
+        "{error}"
+    );
 }
 
 #[test]
 fn a_template_is_filled_with_one_plain_word_and_no_other_text_is_repeated() {
-    for value in ["one/two", "..", ".hidden", "*", "two words", "one{{two}}", ""] {
+    for value in [
+        "one/two",
+        "..",
+        ".hidden",
+        "*",
+        "two words",
+        "one{{two}}",
+        "",
+    ] {
         let value = serde_json::to_string(value).unwrap();
         let base = format!(r#"{{"stage":{value},"key":{{"$secret":"ssm:/{{{{stage}}}}/db"}}}}"#);
         let error = granted(&[(Base, &base)]).unwrap_err().to_string();
@@ -204,10 +241,19 @@ fn a_template_is_filled_with_one_plain_word_and_no_other_text_is_repeated() {
 
 #[test]
 fn only_texts_and_numbers_fill_templates() {
-    for value in ["true", "null", "[1]", r#"{"a":1}"#, r#"{"$secret":"env:A"}"#] {
+    for value in [
+        "true",
+        "null",
+        "[1]",
+        r#"{"a":1}"#,
+        r#"{"$secret":"env:A"}"#,
+    ] {
         let base = format!(r#"{{"stage":{value},"key":{{"$secret":"ssm:/{{{{stage}}}}"}}}}"#);
         let error = granted(&[(Base, &base)]).unwrap_err().to_string();
-        assert!(error.starts_with("`key`: `{{stage}}` is not known here"), "{error}");
+        assert!(
+            error.starts_with("`key`: `{{stage}}` is not known here"),
+            "{error}"
+        );
     }
 }
 
@@ -222,7 +268,10 @@ fn a_part_leaves_templates_and_demands_open_and_checks_the_rest() {
         })
     };
     let open = r#"{"key":{"$secret":"ssm:/{{region}}/db"},"host":{"$required":"it"}}"#;
-    assert_eq!(text(&settled(open).unwrap()), r#"{"key":{"$secret":"ssm:/{{region}}/db"}}"#);
+    assert_eq!(
+        text(&settled(open).unwrap()),
+        r#"{"key":{"$secret":"ssm:/{{region}}/db"}}"#
+    );
     let error = settled(PASSWORD.replace("crunch", "other").as_str()).unwrap_err();
     assert!(error.to_string().contains("is not granted"), "{error}");
 }

@@ -56,15 +56,30 @@ fn a_string_is_replaced_by_any_text_as_it_stands() {
 #[test]
 fn a_variable_of_another_type_is_refused_without_its_value() {
     for (rest, value, words) in [
-        ("N", "hunter2", "expected a number as before, got other text"),
-        ("N", r#""hunter2""#, "expected a number as before, got a string"),
+        (
+            "N",
+            "hunter2",
+            "expected a number as before, got other text",
+        ),
+        (
+            "N",
+            r#""hunter2""#,
+            "expected a number as before, got a string",
+        ),
         ("ON", "1", "expected a boolean as before, got a number"),
         ("T", "[1]", "expected a table as before, got an array"),
         ("L", "null", "expected an array as before, got null"),
-        ("D", "hunter2", "expected a number as before, got other text"),
+        (
+            "D",
+            "hunter2",
+            "expected a number as before, got other text",
+        ),
     ] {
         let error = with_variables(TYPED, &[(rest, value)]).unwrap_err();
-        assert_eq!(error.to_string(), format!("`CRUNCHBOX_CONFIG_{rest}`: {words}"));
+        assert_eq!(
+            error.to_string(),
+            format!("`CRUNCHBOX_CONFIG_{rest}`: {words}")
+        );
     }
 }
 
@@ -80,7 +95,9 @@ fn where_no_type_is_known_json_is_json_and_the_rest_a_string() {
 #[test]
 fn a_value_under_a_null_keeps_its_type() {
     let mut layers = layers(&[(Base, r#"{"zip":"00123"}"#), (Store, r#"{"zip":null}"#)]);
-    layers.variable("CRUNCHBOX_CONFIG_ZIP", "ZIP", "00456").unwrap();
+    layers
+        .variable("CRUNCHBOX_CONFIG_ZIP", "ZIP", "00456")
+        .unwrap();
     let config = layers.settle(&Rules::default()).unwrap();
     assert_eq!(text(&config), r#"{"zip":"00456"}"#);
 }
@@ -88,8 +105,12 @@ fn a_value_under_a_null_keeps_its_type() {
 #[test]
 fn a_variable_names_keys_whatever_the_case_and_hyphen_or_underscore() {
     let base = r#"{"db":{"max-pool":1,"userName":"a"},"log_level":"x","a.b/c":1}"#;
-    let variables =
-        [("DB__MAX_POOL", "2"), ("Db__username", "b"), ("LOG_LEVEL", "y"), ("A_B_C", "2")];
+    let variables = [
+        ("DB__MAX_POOL", "2"),
+        ("Db__username", "b"),
+        ("LOG_LEVEL", "y"),
+        ("A_B_C", "2"),
+    ];
     assert_eq!(
         text(&varied(base, &variables)),
         r#"{"db":{"max-pool":2,"userName":"b"},"log_level":"y","a.b/c":2}"#
@@ -149,7 +170,11 @@ fn a_set_value_takes_the_type_of_what_it_replaces_and_a_new_one_is_json_or_a_str
         "equals=a=b",
     ];
     assert_eq!(
-        assigned(r#"{"zip":"00123","n":1,"on":false,"t":{"k":1}}"#, &assignments).unwrap(),
+        assigned(
+            r#"{"zip":"00123","n":1,"on":false,"t":{"k":1}}"#,
+            &assignments
+        )
+        .unwrap(),
         r#"{"zip":"00456","n":2,"on":true,"t":{"k":1,"a.b":null},"new":{"deep":[1]},"text":"hello","zip2":"007","empty":"","equals":"a=b"}"#
     );
 }
@@ -177,26 +202,44 @@ fn a_set_value_that_does_not_fit_is_refused_without_repeating_the_value() {
 #[test]
 fn a_refused_assignment_is_named_by_its_key() {
     for (assignment, expected) in [
-        ("n=x", "`--set n=…`: expected a number as before, got other text"),
-        ("n=true", "`--set n=…`: expected a number as before, got a boolean"),
+        (
+            "n=x",
+            "`--set n=…`: expected a number as before, got other text",
+        ),
+        (
+            "n=true",
+            "`--set n=…`: expected a number as before, got a boolean",
+        ),
         ("n", "`--set n=…`: expected KEY=VALUE, got no `=`"),
         ("=x", "`--set =…`: expected a key, got nothing"),
-        ("a b=x", "`--set a b=…`: expected the key `a b` to be quoted"),
+        (
+            "a b=x",
+            "`--set a b=…`: expected the key `a b` to be quoted",
+        ),
     ] {
-        assert_eq!(assigned(TYPED, &[assignment]).unwrap_err().to_string(), expected);
+        assert_eq!(
+            assigned(TYPED, &[assignment]).unwrap_err().to_string(),
+            expected
+        );
     }
 }
 
 #[test]
 fn a_set_value_meets_a_demand() {
     let base = r#"{"db":{"host":{"$required":"it"}}}"#;
-    assert_eq!(assigned(base, &["db.host=b"]).unwrap(), r#"{"db":{"host":"b"}}"#);
+    assert_eq!(
+        assigned(base, &["db.host=b"]).unwrap(),
+        r#"{"db":{"host":"b"}}"#
+    );
 }
 
 #[test]
 fn a_secret_is_set_to_text_as_it_stands() {
     let base = r#"{"password":{"$secret":"ssm:/not/granted"}}"#;
-    assert_eq!(assigned(base, &["password=1234"]).unwrap(), r#"{"password":"1234"}"#);
+    assert_eq!(
+        assigned(base, &["password=1234"]).unwrap(),
+        r#"{"password":"1234"}"#
+    );
 }
 
 #[test]
@@ -204,5 +247,8 @@ fn a_set_value_is_said_by_the_command_line() {
     let mut layers = layers(&[(Base, r#"{"n":1}"#)]);
     layers.set("n=2").unwrap();
     let config = layers.settle(&Rules::default()).unwrap();
-    assert_eq!(config.source(&at("n")).unwrap().to_string(), "command line, --set");
+    assert_eq!(
+        config.source(&at("n")).unwrap().to_string(),
+        "command line, --set"
+    );
 }
