@@ -159,7 +159,7 @@ fn what_does_not_fit_the_live_release_is_not_pushed() {
             "b.json",
             "{\"percentiles\": 7}",
             58,
-            "`percentiles`: value is not of type \"array\" (store, b.json:1)",
+            "`percentiles`: expected an array, got a number (store, b.json:1)",
         ),
         (
             "c.toml",

@@ -355,7 +355,7 @@ mod tests {
             let path = folder.path().join(format!("a.{ending}"));
             std::fs::write(&path, " ".repeat(2 << 20)).unwrap();
             let error = Layer::read(Tier::Local, &path).unwrap_err().to_string();
-            assert!(error.contains("expected at most 1048576 bytes"), "{error}");
+            assert!(error.contains("expected at most 262144 bytes"), "{error}");
         }
     }
 }

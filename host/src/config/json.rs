@@ -277,10 +277,10 @@ mod tests {
                 .contains("expected at most 64 levels of nesting"),
             "{problem}"
         );
-        let problem = read(&" ".repeat((1 << 20) + 1)).unwrap_err();
+        let problem = read(&" ".repeat((256 << 10) + 1)).unwrap_err();
         assert_eq!(
             problem.to_string(),
-            "expected at most 1048576 bytes, got 1048577"
+            "expected at most 262144 bytes, got more"
         );
         let many = format!(r#"{{"a":[{}0]}}"#, "0,".repeat(100_000));
         let problem = read(&many).unwrap_err();

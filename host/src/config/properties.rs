@@ -181,6 +181,8 @@ struct Model {
     state: State,
     is_wanted: bool,
     is_contradicted: bool,
+    /// Whether what was said last is a default, which nothing contradicts.
+    is_default: bool,
 }
 
 #[derive(Debug, Default)]
@@ -198,26 +200,31 @@ impl Model {
         let mut model = Self::default();
         layers
             .iter()
-            .for_each(|layer| model.hear_table(&layer.table));
+            .for_each(|layer| model.hear_table(&layer.table, false));
         model
     }
 
-    fn hear(&mut self, value: &Value) {
+    fn hear(&mut self, value: &Value, is_default: bool) {
         match &value.kind {
             Kind::Required(_) => self.is_wanted = true,
-            Kind::Default(inner) => self.hear(inner),
-            Kind::Table(table) => self.hear_table(table),
+            Kind::Default(inner) => self.hear(inner, true),
+            Kind::Table(table) => self.hear_table(table, is_default),
             // What stood there before is gone, with all that was wrong with it.
-            Kind::Null => self.state = State::Null,
+            Kind::Null => {
+                self.state = State::Null;
+                self.is_default = is_default;
+            }
             _ => {
-                self.is_contradicted |= matches!(self.state, State::Table(_));
+                self.is_contradicted |= matches!(self.state, State::Table(_)) && !self.is_default;
                 self.state = State::Other(json(value));
+                self.is_default = is_default;
             }
         }
     }
 
-    fn hear_table(&mut self, table: &Table) {
-        self.is_contradicted |= matches!(self.state, State::Other(_));
+    fn hear_table(&mut self, table: &Table, is_default: bool) {
+        self.is_contradicted |= matches!(self.state, State::Other(_)) && !self.is_default;
+        self.is_default = is_default;
         if !matches!(self.state, State::Table(_)) {
             self.state = State::Table(BTreeMap::new());
         }
@@ -225,7 +232,10 @@ impl Model {
             return;
         };
         for (key, value) in table {
-            children.entry(key.clone()).or_default().hear(value);
+            children
+                .entry(key.clone())
+                .or_default()
+                .hear(value, is_default);
         }
     }
 

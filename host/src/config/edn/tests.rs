@@ -264,7 +264,7 @@ fn a_key_is_there_once_however_it_is_written() {
         ("{:a 1\n :a 2}", "expected each key once, got `a` twice", 2),
         (
             "{:a 1\n \"a\" 2}",
-            "expected each key once, got `a` twice",
+            "expected each key once, got `\"…\"` twice",
             2,
         ),
         (

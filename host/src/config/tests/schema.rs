@@ -47,7 +47,7 @@ fn a_value_that_does_not_fit_is_named_with_its_source_and_without_itself() {
     ];
     assert_eq!(
         misfit(PORT, &said),
-        r#"`db.port`: value is not of type "integer" (local, local.json:2)"#
+        r#"`db.port`: expected a whole number, got a string (local, local.json:2)"#
     );
     let too_high = [(Base, r#"{"db":{"port":65536,"host":"a"}}"#)];
     assert_eq!(
@@ -60,7 +60,7 @@ fn a_value_that_does_not_fit_is_named_with_its_source_and_without_itself() {
 fn what_the_schema_requires_is_missed_where_it_should_be() {
     assert_eq!(
         misfit(PORT, &[(Base, r#"{"db":{}}"#)]),
-        r#"`db`: "host" is a required property (base, base.json:1)"#
+        r#"`db`: expected the keys `host` (base, base.json:1)"#
     );
     assert_eq!(
         misfit(PORT, &[(Base, "{}")]),
@@ -73,7 +73,7 @@ fn an_item_of_a_list_that_does_not_fit_has_the_source_of_its_list() {
     let schema = r#"{"properties":{"a/b":{"items":{"type":"integer"}}}}"#;
     assert_eq!(
         misfit(schema, &[(Base, r#"{"a/b":[1,"hunter2"]}"#)]),
-        r#"`a/b.1`: value is not of type "integer" (base, base.json:1)"#
+        r#"`a/b.1`: expected a whole number, got a string (base, base.json:1)"#
     );
 }
 
@@ -103,7 +103,7 @@ fn a_secret_counts_as_a_string_of_which_no_more_is_known() {
     let schema = r#"{"properties":{"key":{"type":"integer"}}}"#;
     assert_eq!(
         misfit(schema, &[(Base, base)]),
-        r#"`key`: value is not of type "integer" (base, base.json:1)"#
+        r#"`key`: expected a whole number, got a string (base, base.json:1)"#
     );
 }
 
@@ -120,7 +120,7 @@ fn a_list_with_a_secret_in_it_is_checked_as_a_list() {
     let base = r#"{"keys":[{"$secret":"ssm:/key"}]}"#;
     assert_eq!(
         misfit(schema, &[(Base, base)]),
-        "`keys`: value has less than 2 items (base, base.json:1)"
+        "`keys`: expected at least 2 items, got 1 (base, base.json:1)"
     );
 }
 
@@ -135,7 +135,7 @@ fn a_part_is_not_blamed_for_what_other_layers_will_say() {
 fn a_part_is_blamed_for_what_it_says_itself() {
     let base = r#"{"db":{"port":"hunter2"}}"#;
     let error = checked(PORT, Extent::Part, &[(Base, base)]).unwrap_err();
-    let expected = r#"`db.port`: value is not of type "integer" (base, base.json:1)"#;
+    let expected = r#"`db.port`: expected a whole number, got a string (base, base.json:1)"#;
     assert_eq!(error.to_string(), expected);
 }
 
@@ -161,7 +161,7 @@ fn a_schema_refers_only_to_itself() {
     assert!(parse(within).is_ok());
     assert_eq!(
         misfit(within, &[(Base, r#"{"port":"hunter2"}"#)]),
-        r#"`port`: value is not of type "integer" (base, base.json:1)"#
+        r#"`port`: expected a whole number, got a string (base, base.json:1)"#
     );
     for elsewhere in [
         "https://example.com/schema.json",

@@ -292,19 +292,14 @@ fn aliases_without_an_end_or_a_beginning_are_refused() {
 
 #[test]
 fn aliases_that_multiply_are_refused() {
-    let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    let mut text = "a0: &a0 [~, ~, ~, ~, ~, ~, ~, ~, ~, ~]\n".to_owned();
     for level in 1..9 {
         let item = format!("*a{}", level - 1);
         let items = [item.as_str(); 10].join(", ");
         text.push_str(&format!("a{level}: &a{level} [{items}]\n"));
     }
     let problem = read(&text).unwrap_err();
-    assert!(
-        problem
-            .what
-            .contains("expected at most 100000 values, got more"),
-        "{problem}"
-    );
+    assert!(problem.what.contains("values, got more"), "{problem}");
     let long = format!(
         "a: &a {}\nb: [{}]",
         "x".repeat(1 << 16),
@@ -312,9 +307,7 @@ fn aliases_that_multiply_are_refused() {
     );
     let problem = read(&long).unwrap_err();
     assert!(
-        problem
-            .what
-            .contains("expected aliases that repeat at most"),
+        problem.what.contains("bytes that are repeated, got more"),
         "{problem}"
     );
 }
