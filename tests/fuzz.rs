@@ -19,10 +19,10 @@ const DAMAGED_CASES: u32 = 500;
 const STACK_BYTES: usize = 2 << 20;
 
 /// The longest text of one layer, in bytes: `TEXT_BYTES_MAX` of the reader.
-const TEXT_BYTES_MAX: usize = 1 << 20;
+const TEXT_BYTES_MAX: usize = 256 << 10;
 
 /// The most values in one layer: `VALUES_MAX` of the reader.
-const VALUES_MAX: usize = 100_000;
+const VALUES_MAX: usize = 30_000;
 
 /// How many bytes of a sealed layer one byte of text comes to. The worst is a control character and a comma in EDN: two
 /// bytes, sealed as `"\u0001",` and a number of a line.

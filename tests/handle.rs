@@ -132,7 +132,10 @@ fn config_is_read_by_path_and_a_wrong_path_is_an_error_the_guest_can_handle() {
     let failure = failure(rig.handle(r#"{"config": ["db", "host", "x"]}"#));
     assert_eq!(
         (failure.kind.as_str(), failure.message.as_str()),
-        ("ConfigError", "`db.host`: expected a table, got a string")
+        (
+            "ConfigError",
+            "`db.host`: expected a table, got a string (base, test.json:1)"
+        )
     );
 }
 

@@ -21,7 +21,7 @@ fn too_many(entry: impl Fn(&str) -> String, between: &str) -> String {
     let keys =
         letters().flat_map(|a| letters().flat_map(move |b| letters().map(move |c| [a, b, c])));
     let entries = keys.map(|key| entry(&key.iter().collect::<String>()));
-    let entries: Vec<String> = entries.take(VALUES_MAX + 10_000).collect();
+    let entries: Vec<String> = entries.take(VALUES_MAX + 10).collect();
     entries.join(between)
 }
 
@@ -126,15 +126,18 @@ fn nesting_without_an_end_is_refused_with_its_line() {
 fn aliases_that_repeat_each_other_are_refused_with_their_line() {
     let long = format!(
         "a: &a \"{}\"\nb:\n{}",
-        "x".repeat(500_000),
+        "x".repeat(100_000),
         "- *a\n".repeat(1_000)
     );
     let chain = |level: usize| format!("l{}: &l{} [*l{level}]\n", level + 1, level + 1);
     for (text, refused_for) in [
-        (laughs("[", "]", |_, item| item.to_owned()), "values"),
+        (
+            laughs("[", "]", |_, item| item.to_owned()),
+            "expected at most",
+        ),
         (
             laughs("{", "}", |number, item| format!("k{number}: {item}")),
-            "values",
+            "expected at most",
         ),
         (long, "bytes"),
         (
@@ -197,14 +200,14 @@ fn more_values_than_a_layer_may_have_are_refused() {
 fn a_text_longer_than_a_layer_may_be_is_refused() {
     for language in LANGUAGES {
         let problem = language.refusal(&language.framed(&format!("{:?}", filled("", "x"))));
-        assert!(problem.contains("1048576 bytes"), "{problem}");
+        assert!(problem.contains("262144 bytes"), "{problem}");
     }
 }
 
 #[test]
-fn a_number_keeps_each_of_half_a_million_digits() {
+fn a_number_keeps_its_digits_however_many() {
     for language in LANGUAGES {
-        for number in ["9".repeat(500_000), format!("-1.{}", "7".repeat(500_000))] {
+        for number in ["9".repeat(200_000), format!("-1.{}", "7".repeat(200_000))] {
             assert!(language.value(&number) == Ok(number), "{}", language.ending);
         }
         for number in ["1e999999", "-1.50e-999999"] {
@@ -236,8 +239,8 @@ fn a_number_of_another_radix_that_is_too_long_is_refused_with_its_line() {
 }
 
 #[test]
-fn a_key_of_half_a_million_letters_is_read_or_refused() {
-    let key = "k".repeat(500_000);
+fn a_key_of_a_hundred_thousand_letters_is_read_or_refused() {
+    let key = "k".repeat(100_000);
     let other = JSON.sound(0);
     for (language, text) in [
         (&JSON, format!("{{\"{key}\": 1}}")),
@@ -357,10 +360,10 @@ fn the_program_refuses_hostile_files_with_little_memory() {
         (&YAML, filled("", "- ")),
         (&YAML, indented()),
         (&YAML, laughs("[", "]", |_, item| item.to_owned())),
-        (&YAML, repeated_secret(45_000)),
+        (&YAML, repeated_secret(20_000)),
         (&EDN, filled("", "#_")),
         (&EDN, filled("", "^")),
-        (&EDN, namespaced(500_000, 45_000)),
+        (&EDN, namespaced(100_000, 10_000)),
         (
             &JSON,
             format!("{{{}}}", too_many(|key| format!("\"{key}\":0"), ",")),
@@ -380,8 +383,8 @@ fn the_program_refuses_hostile_files_with_little_memory() {
 
 #[test]
 fn a_long_key_with_many_values_below_it_costs_the_program_little_memory() {
-    let entries: Vec<String> = (0..40_000).map(|key| format!("\"{key}\":0")).collect();
-    let hostile = format!("{{\"{}\":{{{}}}}}", "k".repeat(500_000), entries.join(","));
+    let entries: Vec<String> = (0..10_000).map(|key| format!("\"{key}\":0")).collect();
+    let hostile = format!("{{\"{}\":{{{}}}}}", "k".repeat(100_000), entries.join(","));
     let (status, words) = status_with(&JSON, &hostile);
     assert!(matches!(status, Some(0 | 50)), "{status:?} {words}");
 }

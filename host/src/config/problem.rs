@@ -21,12 +21,10 @@ pub struct Issue {
 
 impl fmt::Display for Issue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = if self.path.is_empty() {
-            "the configuration"
-        } else {
-            &self.path
-        };
-        write!(f, "`{path}`: {}", self.what)?;
+        match self.path.as_str() {
+            "" => write!(f, "the configuration: {}", self.what)?,
+            path => write!(f, "`{path}`: {}", self.what)?,
+        }
         match &self.source {
             Some(source) => write!(f, " ({source})"),
             None => Ok(()),

@@ -19,9 +19,9 @@ pub(crate) fn read(text: &str) -> Result<Table, Problem> {
         }
     })?;
     let document = document.into_inner();
-    if depth(&document) > DEPTH_MAX {
+    if let Some(offset) = too_deep_at(&document) {
         take_apart(document);
-        return Err(Problem::new(0, too_deep()));
+        return Err(Problem::new(reader.0.at(offset), too_deep()));
     }
     let kind = reader.table(document, 1, 0, &mut Budget::new())?;
     match kind {
@@ -30,24 +30,21 @@ pub(crate) fn read(text: &str) -> Result<Table, Problem> {
     }
 }
 
-/// How deep a document is nested. Dotted keys inside inline tables make it deeper than its parser is.
-fn depth(document: &DeTable<'_>) -> usize {
-    let mut deepest = 0;
-    let mut open: Vec<(&DeValue<'_>, usize)> = Vec::new();
-    open.extend(document.values().map(|value| (value.get_ref(), 1)));
+/// Where a document is nested too deep. Dotted keys inside inline tables make it deeper than its parser is.
+fn too_deep_at(document: &DeTable<'_>) -> Option<usize> {
+    let mut open: Vec<(&Spanned<DeValue<'_>>, usize)> = Vec::new();
+    open.extend(document.values().map(|value| (value, 1)));
     while let Some((value, depth)) = open.pop() {
-        deepest = deepest.max(depth);
-        match value {
-            DeValue::Table(table) => {
-                open.extend(table.values().map(|value| (value.get_ref(), depth + 1)));
-            }
-            DeValue::Array(items) => {
-                open.extend(items.iter().map(|value| (value.get_ref(), depth + 1)));
-            }
+        if depth > DEPTH_MAX {
+            return Some(value.span().start);
+        }
+        match value.get_ref() {
+            DeValue::Table(table) => open.extend(table.values().map(|value| (value, depth + 1))),
+            DeValue::Array(items) => open.extend(items.iter().map(|value| (value, depth + 1))),
             _ => {}
         }
     }
-    deepest
+    None
 }
 
 /// Lets a document go level by level: dropped as a whole it would take a stack as deep as it is.

@@ -11,7 +11,7 @@ use std::fmt::Write;
 pub(crate) const TEXT_BYTES_MAX: usize = 256 << 10;
 
 /// The most values in one layer, what aliases of YAML repeat included.
-const VALUES_MAX: usize = 100_000;
+const VALUES_MAX: usize = 30_000;
 
 /// The deepest nesting of one layer.
 pub(crate) const DEPTH_MAX: usize = 64;
