@@ -66,6 +66,12 @@ fn a_checked_in_file_is_overridden_by_one_in_s3_and_that_by_one_on_this_machine(
     );
     let (host, done) = read(&project, &live, &HOST);
     assert_eq!(host, "db.prod.example", "{}", done.stderr);
+    let functions = project.json(&["list", "--json"]);
+    assert_eq!(
+        functions["functions"],
+        json!(["facts"]),
+        "a folder of files is no function"
+    );
 
     project.file("local.edn", "{:db\n {:host \"127.0.0.1\"}}");
     let (host, done) = read(&project, &live, &HOST);

@@ -7,6 +7,7 @@ use crunchbox::config::{Layer, Tier};
 use crunchbox::error::Code;
 use crunchbox::release::{Contents, SchemaText};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 const FILE: &str = "production/config.edn";
 const KEY: &str = "prefix/production/config.edn";
@@ -177,6 +178,55 @@ fn an_outage_of_the_store_leaves_what_the_file_said() {
     s3.put(KEY, br#"{:db {:host "better"}}"#);
     followed.look();
     assert_eq!(config(&followed)["db"]["host"], "better");
+}
+
+#[test]
+fn a_file_that_never_comes_holds_up_neither_a_release_nor_another_file() {
+    let (s3, shop) = opened("{:a 0 :b 0 :c 0}");
+    s3.put("prefix/one.edn", b"{:a 1}");
+    s3.put("prefix/two.edn", b"{:b 1}");
+    let brief = Duration::from_secs(3);
+    let mut followed = Setting::of(&shop)
+        .watching("one.edn")
+        .watching("two.edn")
+        .looks(brief, brief)
+        .start();
+    assert_eq!(config(&followed), json!({"a": 1, "b": 1, "c": 0}));
+    s3.inject(
+        Fault::Hang,
+        |seen: &Seen| seen.key.contains("two.edn"),
+        usize::MAX,
+    );
+    s3.put("prefix/one.edn", b"{:a 2}");
+    let base = Layer::parse(Tier::Base, "config.edn", b"{:a 0 :b 0 :c 2}").unwrap();
+    let contents = Contents {
+        config: vec![base],
+        ..Contents::default()
+    };
+    release(&shop, contents);
+    followed.look();
+    assert_eq!(config(&followed), json!({"a": 2, "b": 1, "c": 2}));
+    s3.put("prefix/one.edn", b"{:a 3}");
+    followed.look();
+    assert_eq!(config(&followed), json!({"a": 3, "b": 1, "c": 2}));
+}
+
+#[test]
+fn a_release_that_cannot_be_taken_up_holds_up_no_change_of_the_file() {
+    let (s3, shop) = opened(BASE);
+    let mut followed = Setting::of(&shop).watching(FILE).start();
+    let base = Layer::parse(Tier::Base, "config.edn", b"{:db {:host \"new\"}}").unwrap();
+    let contents = Contents {
+        config: vec![base],
+        ..Contents::default()
+    };
+    release(&shop, contents);
+    let is_release = |seen: &Seen| seen.method == "GET" && seen.key.contains("/releases/");
+    s3.inject(Fault::Status(404), is_release, usize::MAX);
+    s3.put(KEY, br#"{:db {:host "an emergency"}}"#);
+    followed.look();
+    assert_eq!(followed.serves(), 1);
+    assert_eq!(config(&followed)["db"]["host"], "an emergency");
 }
 
 #[test]

@@ -34,6 +34,9 @@ const LOOK_MIN: Duration = Duration::from_millis(50);
 /// The part of an event's time that taking up a release may cost it, as a divisor.
 const EVENT_SHARE: u32 = 4;
 
+/// The part of a look's time that watched files get, as a divisor.
+const WATCHED_SHARE: u32 = 2;
+
 /// What a download has to bring in one look to be called slow and not stuck; one that fetched all it needed has more.
 const PROGRESS_MIN: u64 = 64 << 10;
 
@@ -246,7 +249,7 @@ impl Follower {
         }
         self.wake();
         self.pace.hurrying();
-        match tokio::time::timeout(look, self.ask()).await {
+        match tokio::time::timeout(look, self.ask(look)).await {
             Ok(Ok(Found::New)) => {
                 self.looked();
                 let time = (time / EVENT_SHARE).min(self.with.looks.patient);
@@ -254,8 +257,6 @@ impl Follower {
             }
             Ok(Ok(Found::Nothing)) => {
                 self.looked();
-                let time = (time / EVENT_SHARE).min(self.with.looks.patient);
-                self.configure(host, time).await;
             }
             Ok(Err(failure)) => {
                 self.pace.hurry_failed();
@@ -264,6 +265,7 @@ impl Follower {
             // Too little time is no news of the store; the look after the event has more.
             Err(_) => self.pace.hurry_failed(),
         }
+        self.configure(host);
     }
 
     /// Looks if it is time to, and takes up what is new, within `time` and a second at most; what is not finished then
@@ -277,20 +279,18 @@ impl Follower {
         // What is fetched already needs all the time for its first instance.
         let is_fetched = |next: &Next| next.preparation.is_fetched();
         let comes_first = self.next.as_ref().is_some_and(is_fetched) && self.pace.is_untried();
-        if !comes_first && self.pace.may_look() && !self.ask_within(time).await {
-            return;
+        if comes_first || !self.pace.may_look() || self.ask_within(time).await {
+            let left = time.saturating_sub(self.pace.now().since(&started));
+            self.take_up(host, left).await;
         }
-        let left = time.saturating_sub(self.pace.now().since(&started));
-        self.take_up(host, left).await;
-        let left = time.saturating_sub(self.pace.now().since(&started));
-        self.configure(host, left).await;
+        self.configure(host);
     }
 
     /// One conditional request for the channel; whether there was an answer to be believed.
     async fn ask_within(&mut self, time: Duration) -> bool {
         self.wake();
         self.pace.looking();
-        let failure = match tokio::time::timeout(time, self.ask()).await {
+        let failure = match tokio::time::timeout(time, self.ask(time)).await {
             Ok(Ok(_)) => {
                 self.looked();
                 return true;
@@ -315,12 +315,17 @@ impl Follower {
         self.said.retain(|(_, number)| *number != 0);
     }
 
-    async fn ask(&mut self) -> Result<Found, Failure> {
+    /// Asks for the channel within `time`, and beside it for watched files. Those get less, so that one of them that never
+    /// comes holds up no release.
+    async fn ask(&mut self, time: Duration) -> Result<Found, Failure> {
         let with = &mut self.with;
         let store = Arc::clone(with.reader.store());
         let channel = with.reader.channel(&with.channel, self.tag.clone());
-        let (channel, notices) = join(channel, with.watched.look(&*store)).await;
-        self.notice(notices);
+        let watched = tokio::time::timeout(time / WATCHED_SHARE, with.watched.look(&*store));
+        let (channel, watched) = join(channel, watched).await;
+        if watched.is_err() {
+            self.with.watched.broken_off(&*store);
+        }
         match channel? {
             Some(signed) => self.believe(signed),
             None => Ok(Found::Nothing),
@@ -453,9 +458,10 @@ impl Follower {
             // An instance that is slow to be made would be blamed for what the network took.
             return Ok(Swapped::Later);
         }
-        let watched = &mut self.with.watched;
-        let (layers, (artifact, parts)) =
-            configure::with_layers(watched, |layers| next.preparation.parts(conditions, layers))?;
+        let layered = configure::with_layers(&self.with.watched, |layers| {
+            next.preparation.parts(conditions, layers)
+        })?;
+        let (artifact, parts) = layered.made;
         let guest = Arc::new(host.load(artifact, parts).await?);
         let left = time.saturating_sub(self.pace.now().since(&started));
         // Its own end comes before that of the look, so that it is the instance that was too slow, not the store.
@@ -463,7 +469,10 @@ impl Follower {
         smoke.await.map_err(smoke_failed)?;
         overlay::report(&self.with.conditions.log, guest.config());
         host.swap(guest);
-        self.with.watched.serves(layers);
+        self.with.watched.serves(layered.layers);
+        if let Some(failure) = layered.refused {
+            self.refuse_watched(&failure);
+        }
         if let Some(next) = self.next.take() {
             let remember = self.served(next);
             // Waits for the disk, where it holds up no event.

@@ -75,6 +75,7 @@ impl Terms {
             ceiling,
             schema: self.schema.as_ref(),
             extent,
+            allow_unmet: false,
         }
     }
 }

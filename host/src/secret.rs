@@ -1,5 +1,5 @@
 //! References to secrets, which configurations hold in place of them, and what a release may refer to. The values
-//! themselves are had by [`vault`], when a guest asks.
+//! themselves are had by a [`Vault`], when a guest asks.
 
 #[cfg(feature = "secrets")]
 mod aws;
@@ -20,6 +20,9 @@ const PRIVATE: [&str; 6] = [
     "_X_AMZN",
     "_AWS_",
 ];
+
+/// By a parameter of such a name SSM hands out secrets of Secrets Manager, which have grants of their own.
+const SSM_REFERENCE: &str = "aws/reference/secretsmanager";
 
 /// The longest reference; a parameter's name has at most 2,048 bytes with its hierarchy (SSM's API reference).
 const REFERENCE_BYTES_MAX: usize = 4 << 10;
@@ -137,6 +140,12 @@ fn check_name(keeper: Keeper, name: &str) -> Result<(), String> {
             }
         }
         Keeper::Ssm | Keeper::SecretsManager => {
+            if keeper == Keeper::Ssm && name.to_ascii_lowercase().contains(SSM_REFERENCE) {
+                return Err(
+                    "expected a secret of Secrets Manager to be named `secretsmanager:…`"
+                        .to_owned(),
+                );
+            }
             let climbs = |part: &str| part == "." || part == "..";
             if name.split('/').any(climbs) {
                 return Err(format!(
@@ -163,7 +172,8 @@ impl Reference {
     }
 }
 
-/// What references a release, or a policy, allows: a reference in which each `*` stands for anything.
+/// What references a release, or a policy, allows: a reference in whose name each `*` stands for anything. Without a key it
+/// allows every key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
     keeper: Keeper,
@@ -201,6 +211,11 @@ impl fmt::Display for Grant {
 }
 
 impl Grant {
+    /// Whether what it allows depends on where it is asked.
+    pub fn has_template(&self) -> bool {
+        self.text.contains("{{")
+    }
+
     /// Whether a filled reference is within the grant. What fills a template stands for itself, stars included.
     ///
     /// # Errors
@@ -510,5 +525,20 @@ mod tests {
         }
         let grant: Grant = "ssm:/crunch/{{channel}}/*".parse().unwrap();
         assert_eq!(grant.to_string(), "ssm:/crunch/{{channel}}/*");
+    }
+
+    #[test]
+    fn a_secret_of_one_keeper_is_not_to_be_had_by_way_of_another() {
+        for name in [
+            "/aws/reference/secretsmanager/prod/db",
+            "aws/Reference/SecretsManager/prod/db",
+            "arn:aws:ssm:eu-west-1:1:parameter/aws/reference/secretsmanager/prod/db",
+        ] {
+            let error = format!("ssm:{name}").parse::<Reference>().unwrap_err();
+            assert!(error.contains("`secretsmanager:"), "{error}");
+        }
+        let facts = facts().with("by", "secretsmanager");
+        let reference: Reference = "ssm:/aws/reference/{{by}}/x".parse().unwrap();
+        assert!(reference.filled(&facts).is_err());
     }
 }

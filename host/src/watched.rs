@@ -2,7 +2,7 @@
 //! missing; one that can't be read never takes the place of one that could.
 
 use crate::config::{ConfigError, Layer, Tier};
-use crate::error::Failure;
+use crate::error::{Code, Failure};
 use crate::store::{self, Ask, Found, Store, StoreError, Tag};
 use crate::template::{Facts, Template};
 use futures_util::future::join_all;
@@ -16,8 +16,10 @@ pub struct Watched {
     files: Vec<File>,
     /// What serves.
     good: Vec<Layer>,
-    /// Something changed that does not serve yet.
-    is_new: bool,
+    /// The versions of the files that serve.
+    serving: Vec<u64>,
+    /// The versions of the files that are not to serve.
+    refused: Vec<u64>,
 }
 
 #[derive(Debug)]
@@ -26,8 +28,12 @@ struct File {
     /// The version that was read last, whatever it was worth.
     tag: Option<Tag>,
     state: State,
+    /// How often what it says has changed.
+    version: u64,
     /// What was said of it last, so that it is said once.
-    said: Option<String>,
+    said: Option<Code>,
+    /// What is to be told of it.
+    notice: Option<Notice>,
 }
 
 /// What is known of a file.
@@ -63,24 +69,43 @@ impl Watched {
                 key: key.fill(facts)?,
                 tag: None,
                 state: State::Unknown,
+                version: 0,
                 said: None,
+                notice: None,
             })
         });
+        let files = files.collect::<Result<Vec<_>, String>>()?;
         Ok(Self {
-            files: files.collect::<Result<_, String>>()?,
-            ..Self::default()
+            good: Vec::new(),
+            serving: vec![0; files.len()],
+            refused: vec![0; files.len()],
+            files,
         })
     }
 
-    /// Asks for all files at once, unless they still are what they were. Returns what is worth telling, each thing once.
-    pub async fn look(&mut self, store: &dyn Store) -> Vec<Notice> {
-        let looks = join_all(self.files.iter_mut().map(|file| file.look(store))).await;
-        let mut notices = Vec::new();
-        for (is_new, notice) in looks {
-            self.is_new |= is_new;
-            notices.extend(notice);
+    /// Asks for all files at once, unless they still are what they were. Can be dropped at any point: what has come by then
+    /// is kept.
+    pub async fn look(&mut self, store: &dyn Store) {
+        join_all(self.files.iter_mut().map(|file| file.look(store))).await;
+    }
+
+    /// A look was broken off for its time; a file that nobody has seen yet is as good as missing.
+    pub fn broken_off(&mut self, store: &dyn Store) {
+        for file in &mut self.files {
+            if let State::Unknown = file.state {
+                file.unreadable(StoreError::Unreachable {
+                    store: store.location().to_owned(),
+                    key: file.key.clone(),
+                    problem: "no answer in time".to_owned(),
+                });
+            }
         }
-        notices
+    }
+
+    /// What is worth telling since somebody asked last, each thing once.
+    pub fn take_notices(&mut self) -> Vec<Notice> {
+        let notices = self.files.iter_mut().filter_map(|file| file.notice.take());
+        notices.collect()
     }
 
     /// What the files say, weak to strong: of one that cannot be used, what it said before.
@@ -93,20 +118,30 @@ impl Watched {
         &self.good
     }
 
-    /// Whether there is something that does not serve yet.
+    /// Whether there is something that does not serve yet, and might.
     pub fn is_new(&self) -> bool {
-        self.is_new
+        let differs = |others: &[u64]| {
+            let pairs = self.files.iter().zip(others);
+            pairs
+                .into_iter()
+                .any(|(file, other)| file.version != *other)
+        };
+        differs(&self.serving) && differs(&self.refused)
     }
 
-    /// These layers serve now.
+    /// These layers serve now: what the files say.
     pub fn serves(&mut self, layers: Vec<Layer>) {
-        self.is_new = false;
+        self.serving = self.versions();
         self.good = layers;
     }
 
     /// What is new is not to serve until it changes again.
     pub fn refuse(&mut self) {
-        self.is_new = false;
+        self.refused = self.versions();
+    }
+
+    fn versions(&self) -> Vec<u64> {
+        self.files.iter().map(|file| file.version).collect()
     }
 
     /// A file that is there and was never usable: there is nothing good to go on with.
@@ -126,62 +161,62 @@ impl File {
         }
     }
 
-    /// Looks; whether something changed, and what is to be told.
-    async fn look(&mut self, store: &dyn Store) -> (bool, Option<Notice>) {
-        let read = self.read(store).await;
-        match read {
+    /// Looks. What is learned is noted in one go, when all of the file is there.
+    async fn look(&mut self, store: &dyn Store) {
+        match self.read(store).await {
             Ok(None) => {
                 if let State::Read(_) = self.state {
                     // The store answers again; its next outage is news.
                     self.said = None;
                 }
-                (false, None)
             }
             Ok(Some(layer)) => {
                 self.said = None;
                 self.state = State::Read(layer);
-                (true, None)
+                self.version += 1;
             }
-            Err(Unread::Store(error)) => {
-                let mut failure = Failure::from(error.clone());
-                let had_layer = self.layer().is_some();
-                // On S3 a file that is not there may look like one that may not be read; one that was read was there.
-                let is_gone = error.is_missing()
-                    && (!had_layer || matches!(error, StoreError::Missing { .. }));
-                if is_gone {
-                    self.tag = None;
-                    self.state = State::Missing;
-                }
-                let rest = if is_gone || !had_layer {
-                    "going on without it"
-                } else {
-                    "going on with what it said before"
-                };
-                failure.message = format!(
-                    "the configuration `{}` is not read: {}; {rest}",
-                    self.key, failure.message
-                );
-                failure.hint = Some(
-                    "put the file there, or take it out of `watched` in policy.toml".to_owned(),
-                );
-                let notice = self.once(failure, false);
-                (is_gone && had_layer, notice)
-            }
+            Err(Unread::Store(error)) => self.unreadable(error),
             Err(Unread::Config(error)) => {
                 let failure = Failure::from(error);
                 let before = self.layer().cloned();
                 self.state = State::Broken(before, failure.clone());
-                (false, self.once(failure, true))
+                self.notice = Some(Notice {
+                    failure,
+                    is_broken: true,
+                });
             }
         }
     }
 
-    fn once(&mut self, failure: Failure, is_broken: bool) -> Option<Notice> {
-        if self.said.as_deref() == Some(failure.code.name()) && !is_broken {
-            return None;
+    fn unreadable(&mut self, error: StoreError) {
+        let had_layer = self.layer().is_some();
+        // On S3 a file that is not there may look like one that may not be read; one that was read was there.
+        let is_gone =
+            error.is_missing() && (!had_layer || matches!(error, StoreError::Missing { .. }));
+        let mut failure = Failure::from(error);
+        if is_gone {
+            self.tag = None;
+            self.state = State::Missing;
+            self.version += u64::from(had_layer);
         }
-        self.said = Some(failure.code.name().to_owned());
-        Some(Notice { failure, is_broken })
+        let rest = if is_gone || !had_layer {
+            "going on without it"
+        } else {
+            "going on with what it said before"
+        };
+        failure.message = format!(
+            "the configuration `{}` is not read: {}; {rest}",
+            self.key, failure.message
+        );
+        failure.hint =
+            Some("put the file there, or take it out of `watched` in policy.toml".to_owned());
+        if self.said != Some(failure.code) {
+            self.said = Some(failure.code);
+            self.notice = Some(Notice {
+                failure,
+                is_broken: false,
+            });
+        }
     }
 
     async fn read(&mut self, store: &dyn Store) -> Result<Option<Layer>, Unread> {

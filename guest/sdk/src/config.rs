@@ -6,17 +6,23 @@ use serde_path_to_error::Segment;
 use std::fmt;
 
 /// Why configuration could not be had: names the path, what was wanted, what was found, and who said it (layer, file and
-/// line). It never repeats the value.
+/// line). It does not repeat the value, unless the author's own type says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
     code: String,
     message: String,
+    retryable: bool,
 }
 
 impl ConfigError {
     /// The host's stable code, such as `Crunchbox.ConfigNotTable`; `Mismatch` where a value does not fit its type.
     pub fn code(&self) -> &str {
         &self.code
+    }
+
+    /// Whether asking again later may succeed, as of a secret that is out of reach.
+    pub fn is_retryable(&self) -> bool {
+        self.retryable
     }
 }
 
@@ -60,6 +66,7 @@ fn read(path: &[String]) -> Result<Option<String>, ConfigError> {
     imports::config_get(path).map_err(|error| ConfigError {
         code: error.code,
         message: error.message,
+        retryable: error.retryable,
     })
 }
 
@@ -96,6 +103,7 @@ fn decode<T: DeserializeOwned>(at: &[String], text: &str) -> Result<T, ConfigErr
         let problem = problem(&error.inner().to_string());
         ConfigError {
             code: "Mismatch".to_owned(),
+            retryable: false,
             message: format!("{path}: {problem}{source}"),
         }
     })

@@ -4,6 +4,7 @@
 pub(crate) struct HostConfigError {
     pub(crate) code: String,
     pub(crate) message: String,
+    pub(crate) retryable: bool,
 }
 
 /// One invocation's facts that are texts.
@@ -51,6 +52,7 @@ mod component {
         config::get(path).map_err(|error| HostConfigError {
             code: error.code,
             message: error.message,
+            retryable: error.retryable,
         })
     }
 

@@ -150,6 +150,7 @@ pub(crate) mod host {
                     _ => {
                         return Err(HostConfigError {
                             code: "Crunchbox.ConfigNotTable".to_owned(),
+                            retryable: false,
                             message: format!(
                                 "`{}`: expected a table, got something else",
                                 path[..depth].join(".")

@@ -147,7 +147,10 @@ impl Description {
             },
             match self.grants().as_slice() {
                 [] => "none to use".to_owned(),
-                grants => format!("could use {}; this version grants none", grants.join(", ")),
+                grants => format!(
+                    "could use {}; this version has no such grants",
+                    grants.join(", ")
+                ),
             }
         );
         for (index, import) in self.shape.imports.iter().enumerate() {

@@ -131,11 +131,11 @@ impl Shelf {
         let names = facts(address.function.as_str(), &channel_of(address));
         let watched = Watched::new(&self.policy.watched, &names);
         let mut watched = watched.map_err(|problem| Failure::new(Code::PolicyInvalid, problem))?;
-        let notices = watched.look(&*self.store).await;
+        watched.look(&*self.store).await;
         if let Some(failure) = watched.broken() {
             return Err(failure.clone());
         }
-        for notice in notices {
+        for notice in watched.take_notices() {
             printer.log().host(Level::Warn, &notice.failure.message);
         }
         Ok(watched.layers())

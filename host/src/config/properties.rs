@@ -319,7 +319,7 @@ fn tables(config: &Config) -> BTreeSet<Vec<String>> {
         };
         found.insert(at.to_vec());
         for (key, value) in table {
-            collect(value, &[at, &[key.clone()]].concat(), found);
+            collect(value, &[at, std::slice::from_ref(key)].concat(), found);
         }
     }
     let whole = config.get(&[]).unwrap().unwrap();

@@ -15,6 +15,9 @@ use indexmap::IndexMap;
 use std::fmt;
 use std::sync::Arc;
 
+/// The most secrets in one configuration: a guest that reads it whole has the host ask for all of them at once.
+const SECRETS_MAX: usize = 256;
+
 /// Layers on their way to a configuration, weak to strong.
 #[derive(Debug, Clone, Default)]
 pub struct Layers {
@@ -38,6 +41,8 @@ pub struct Rules<'a> {
     pub schema: Option<&'a Schema>,
     /// Whether all layers are there.
     pub extent: Extent,
+    /// Whether values that must be given may be missing all the same.
+    pub allow_unmet: bool,
 }
 
 impl Default for Rules<'_> {
@@ -48,6 +53,7 @@ impl Default for Rules<'_> {
             ceiling: None,
             schema: None,
             extent: Extent::Whole,
+            allow_unmet: false,
         }
     }
 }
@@ -163,13 +169,15 @@ impl Layers {
         if !wrong.clashes.is_empty() {
             return Err(ConfigError::Mismatch(wrong.clashes));
         }
-        if !wrong.unmet.is_empty() && rules.extent == Extent::Whole {
+        let is_unmet = !wrong.unmet.is_empty();
+        if is_unmet && rules.extent == Extent::Whole && !rules.allow_unmet {
             return Err(ConfigError::Unmet(wrong.unmet));
         }
         if !wrong.denied.is_empty() {
             return Err(ConfigError::Denied(wrong.denied));
         }
         match rules.schema {
+            Some(schema) if is_unmet || rules.allow_unmet => config.checked(schema, Extent::Part),
             Some(schema) => config.checked(schema, rules.extent),
             None => Ok(config),
         }
@@ -189,6 +197,16 @@ impl Layers {
         let strongest = self.headers.len().saturating_sub(1);
         settling.know(&self.signed, 0, &mut String::new());
         let root = settling.table(&self.tree, (strongest, 0), 0, &mut Vec::new());
+        if settling.secrets.len() > SECRETS_MAX {
+            settling.wrong.denied.push(Issue {
+                path: String::new(),
+                what: format!(
+                    "expected at most {SECRETS_MAX} secrets, got {}",
+                    settling.secrets.len()
+                ),
+                source: None,
+            });
+        }
         let config = Config(Arc::new(Inner {
             layers: self.headers.clone(),
             tree: self.tree.clone(),
@@ -408,16 +426,28 @@ impl Settling<'_> {
     }
 
     fn permitted(&self, reference: &Reference) -> Result<Reference, String> {
-        let has_template = reference.name.contains("{{");
-        if self.permits == Permits::All || (has_template && self.rules.extent == Extent::Part) {
-            // What it stands for is known where it runs.
+        let is_part = self.rules.extent == Extent::Part;
+        let depends = |grants: &[Grant]| grants.iter().any(Grant::has_template);
+        if self.permits == Permits::All
+            // What they stand for is known where it runs.
+            || (is_part && (reference.name.contains("{{") || depends(self.rules.grants)))
+        {
             return Ok(reference.clone());
         }
         let filled = reference.filled(&self.facts)?;
-        let allowed = |grants: &[Grant]| {
-            grants.iter().try_fold(false, |found, grant| {
-                Ok::<_, String>(found || grant.allows(&filled, &self.facts)?)
-            })
+        let allowed = |grants: &[Grant]| -> Result<bool, String> {
+            let asked = grants.iter();
+            let asked: Vec<_> = asked
+                .map(|grant| grant.allows(&filled, &self.facts))
+                .collect();
+            // A grant that can't be filled here is nothing to another that allows it.
+            if asked.contains(&Ok(true)) {
+                return Ok(true);
+            }
+            asked
+                .into_iter()
+                .collect::<Result<Vec<_>, _>>()
+                .map(|_| false)
         };
         if !allowed(self.rules.grants)? {
             return Err(format!(

@@ -1,42 +1,52 @@
-//! A change of a watched file while a release serves: the same code with another configuration, tried and swapped as a
-//! release is.
+//! A change of a watched file while a release serves: the same code with another configuration, by the same exchange.
 
-use super::{Follower, LOOK_MIN, smoke_failed};
+use super::Follower;
 use crate::config::Layer;
-use crate::error::{Blame, Failure};
-use crate::guest::{Guest, SMOKE_TIME};
+use crate::error::{Blame, Failure, Level};
+use crate::guest::Guest;
 use crate::host::Host;
 use crate::overlay;
-use crate::watched::{Notice, Watched};
+use crate::watched::Watched;
 use std::sync::Arc;
-use std::time::Duration;
+
+/// Something made with what watched files say.
+pub(super) struct Layered<T> {
+    pub(super) made: T,
+    /// The layers that it was made with.
+    pub(super) layers: Vec<Layer>,
+    /// Why those are not what the files say now.
+    pub(super) refused: Option<Failure>,
+}
 
 impl Follower {
     /// Tells what a look at watched files brought to light.
-    pub(super) fn notice(&mut self, notices: Vec<Notice>) {
-        for notice in notices {
-            let code = notice.failure.code;
+    pub(super) fn tell_notices(&mut self) {
+        for notice in self.with.watched.take_notices() {
             let level = if notice.is_broken {
-                code.meaning().level
+                notice.failure.code.meaning().level
             } else {
-                crate::error::Level::Warn
+                Level::Warn
             };
             self.counts.refused += u64::from(notice.is_broken);
             self.tell(level, &notice.failure, &notice.failure.message);
         }
     }
 
-    /// Lets what is new in watched files serve, within `time`. Whatever is wrong with it, what served before serves on.
-    pub(super) async fn configure(&mut self, host: &Host, time: Duration) {
-        if !self.with.watched.is_new() || self.next.is_some() || time < LOOK_MIN {
+    /// Lets what is new in watched files serve. Whatever is wrong with it, what served before serves on.
+    pub(super) fn configure(&mut self, host: &Host) {
+        self.tell_notices();
+        if !self.with.watched.is_new() {
             return;
         }
         let layers = self.with.watched.layers();
-        let Err(failure) = self.reconfigure(host, &layers, time).await else {
-            self.with.watched.serves(layers);
-            self.counts.swaps += 1;
-            return;
-        };
+        match self.reconfigure(host, &layers) {
+            Ok(()) => self.with.watched.serves(layers),
+            Err(failure) => self.refuse_watched(&failure),
+        }
+    }
+
+    /// What watched files say is not taken up until they say something else.
+    pub(super) fn refuse_watched(&mut self, failure: &Failure) {
         self.with.watched.refuse();
         self.counts.refused += 1;
         let words = format!(
@@ -44,55 +54,62 @@ impl Follower {
             self.address(),
             failure.message
         );
-        self.tell(failure.code.meaning().level, &failure, &words);
+        self.tell(failure.code.meaning().level, failure, &words);
     }
 
-    async fn reconfigure(
-        &self,
-        host: &Host,
-        layers: &[Layer],
-        time: Duration,
-    ) -> Result<(), Failure> {
+    /// The instances' code is what it was and knows nothing of its configuration before it asks, so there is nothing to try.
+    fn reconfigure(&mut self, host: &Host, layers: &[Layer]) -> Result<(), Failure> {
         let Some(side) = &self.side else {
             return Ok(());
         };
         let conditions = &self.with.conditions;
         let config = conditions.config(&self.address(), side, layers)?;
         let serving = host.guest();
-        if serving.config().digest() == config.digest() {
-            return Ok(());
+        let is_same = serving.config().digest() == config.digest();
+        let guest = Guest::configured(&serving, config);
+        if !is_same {
+            overlay::report(&conditions.log, guest.config());
+            let message = format!(
+                "serving {} {} with another configuration: {}",
+                self.address(),
+                self.serving,
+                guest.identity().config
+            );
+            conditions.log.host(Level::Info, &message);
+            self.counts.swaps += 1;
         }
-        let guest = Arc::new(Guest::configured(&serving, config));
-        let smoke = host.smoke(Arc::clone(&guest), time.mul_f64(0.9).min(SMOKE_TIME));
-        smoke.await.map_err(smoke_failed)?;
-        overlay::report(&conditions.log, guest.config());
-        let message = format!(
-            "serving {} {} with another configuration: {}",
-            self.address(),
-            self.serving,
-            guest.identity().config
-        );
-        conditions.log.host(crate::error::Level::Info, &message);
-        host.swap(guest);
+        // Also of the same values: they may stand on other lines now.
+        host.swap(Arc::new(guest));
         Ok(())
     }
 }
 
-/// Makes something with what watched files say; if that is what is wrong, with what served of them before. Returns the
-/// layers that it was made with.
+/// Makes something with what watched files say; if that is what is wrong, with what served of them before.
 pub(super) fn with_layers<T>(
     watched: &Watched,
     make: impl Fn(&[Layer]) -> Result<T, Failure>,
-) -> Result<(Vec<Layer>, T), Failure> {
+) -> Result<Layered<T>, Failure> {
     let layers = watched.layers();
-    match make(&layers) {
-        Ok(made) => Ok((layers, made)),
-        Err(failure)
-            if failure.code.meaning().blame == Blame::Config && layers != watched.good() =>
-        {
-            let good = watched.good().to_vec();
-            make(&good).map(|made| (good, made)).map_err(|_| failure)
+    let failure = match make(&layers) {
+        Ok(made) => {
+            return Ok(Layered {
+                made,
+                layers,
+                refused: None,
+            });
         }
-        Err(failure) => Err(failure),
+        Err(failure) => failure,
+    };
+    if failure.code.meaning().blame != Blame::Config || layers == watched.good() {
+        return Err(failure);
+    }
+    let good = watched.good().to_vec();
+    match make(&good) {
+        Ok(made) => Ok(Layered {
+            made,
+            layers: good,
+            refused: Some(failure),
+        }),
+        Err(_) => Err(failure),
     }
 }

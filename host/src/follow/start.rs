@@ -21,6 +21,12 @@ impl Follower {
     /// # Errors
     /// Why there was nothing to be had from the store; what cache and bundle lacked is logged.
     pub async fn start(&mut self, engines: &Engines, time: Duration) -> Result<Guest, Failure> {
+        let started = self.first_guest(engines, time).await;
+        self.tell_notices();
+        started
+    }
+
+    async fn first_guest(&mut self, engines: &Engines, time: Duration) -> Result<Guest, Failure> {
         let started = self.pace.now();
         self.recall();
         let hurried = match (self.memory().served(), &self.with.bundle) {
@@ -61,7 +67,7 @@ impl Follower {
     }
 
     async fn start_within(&mut self, time: Duration, engines: &Engines) -> Result<Guest, Failure> {
-        match tokio::time::timeout(time, self.start_from_store(engines)).await {
+        match tokio::time::timeout(time, self.start_from_store(time, engines)).await {
             Ok(started) => started,
             Err(_) => Err(self.too_slow(time)),
         }
@@ -77,9 +83,13 @@ impl Follower {
         }
     }
 
-    async fn start_from_store(&mut self, engines: &Engines) -> Result<Guest, Failure> {
+    async fn start_from_store(
+        &mut self,
+        time: Duration,
+        engines: &Engines,
+    ) -> Result<Guest, Failure> {
         self.pace.looking();
-        self.ask().await?;
+        self.ask(time).await?;
         self.pace.looked();
         let Some(next) = &mut self.next else {
             return Err(Failure::new(

@@ -2,8 +2,10 @@
 
 use crate::bindings::crunchbox::function::log::{self, Host, Level as GuestLevel};
 use crate::error::{Failure, Level};
+use crate::event::check_json;
 use crate::secret::SecretText;
 use crate::telemetry::{Line, Log, Scope, Source};
+use serde_json::Value;
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use wasmtime::component::{HasData, Linker};
@@ -25,10 +27,16 @@ const MASKED_LINE_MIN: usize = 8;
 const FIELDS_MAX: usize = 64;
 
 /// One event's log. Clones share budget and unfinished lines.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct EventLog(Arc<Mutex<Inner>>);
 
-#[derive(Debug)]
+impl std::fmt::Debug for EventLog {
+    /// Without lines and secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("EventLog")
+    }
+}
+
 struct Inner {
     log: Log,
     scope: Scope,
@@ -98,7 +106,8 @@ impl EventLog {
                 .collect(),
             details: failure
                 .details
-                .map(|details| inner.hide(&details).into_owned()),
+                .map(|details| inner.hide(&details).into_owned())
+                .filter(|details| check_json(details).is_ok()),
             ..failure
         }
     }
@@ -116,19 +125,36 @@ impl EventLog {
 
 impl Inner {
     fn mask(&mut self, secret: &str) {
+        self.mask_text(secret);
+        self.mask_text(secret.trim());
         // What stands on several lines is written line by line.
         let lines = secret.lines().filter(|line| line.len() >= MASKED_LINE_MIN);
-        for text in std::iter::once(secret).chain(lines) {
-            let json = serde_json::Value::from(text).to_string();
-            for text in [text, &json[1..json.len() - 1]] {
-                if text.len() >= MASKED_MIN && !self.masked.iter().any(|known| known == text) {
-                    self.masked.push(text.to_owned());
-                }
-            }
+        lines.for_each(|line| self.mask_text(line));
+        // One that is JSON is taken apart before it is used.
+        if let Ok(value @ (Value::Object(_) | Value::Array(_))) = serde_json::from_str(secret) {
+            self.mask_parts(&value);
         }
         // Of two secrets of which one is part of the other, the longer goes first.
         self.masked
             .sort_by_key(|text| std::cmp::Reverse(text.len()));
+    }
+
+    fn mask_parts(&mut self, value: &Value) {
+        match value {
+            Value::String(text) => self.mask_text(text),
+            Value::Array(items) => items.iter().for_each(|item| self.mask_parts(item)),
+            Value::Object(table) => table.values().for_each(|item| self.mask_parts(item)),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    fn mask_text(&mut self, text: &str) {
+        let json = Value::from(text).to_string();
+        for text in [text, &json[1..json.len() - 1]] {
+            if text.len() >= MASKED_MIN && !self.masked.iter().any(|known| known == text) {
+                self.masked.push(text.to_owned());
+            }
+        }
     }
 
     fn hide<'a>(&self, text: &'a str) -> Cow<'a, str> {
@@ -190,9 +216,11 @@ impl Inner {
     }
 
     fn output(&mut self, source: Source, bytes: &[u8]) {
+        let longest = self.masked.first().map_or(0, String::len);
         let mut pending = std::mem::take(self.pending(source));
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
-            let room = LINE_BYTES_MAX.saturating_sub(pending.len());
+            // A secret that begins before the end of the line is hidden whole, and the line cut after that.
+            let room = (LINE_BYTES_MAX + longest).saturating_sub(pending.len());
             let text = piece.strip_suffix(b"\n").unwrap_or(piece);
             // What does not fit the line is dropped here, so that a guest can't fill the host's memory without breaks.
             self.cut += u64::from(text.len() > room);
@@ -381,9 +409,16 @@ mod tests {
     fn a_secret_that_was_given_is_in_no_line_and_no_failure() {
         let secret = SecretText::new("hunter2 \"x\"");
         let key = SecretText::new("-----BEGIN-----\nMIIEvQIBADANBg\n-----END-----");
+        let object = SecretText::new(r#"{"username": "root", "inner": ["correcthorse"]}"#);
         let (_, lines) = run(|log| {
             log.mask(&secret);
             log.mask(&key);
+            log.mask(&object);
+            log.output(Source::Stdout, b"as correcthorse\n");
+            // One that stands across the end of a line that is too long.
+            let mut long = vec![b'x'; LINE_BYTES_MAX - 4];
+            long.extend(b"correcthorse and more\n");
+            log.output(Source::Stdout, &long);
             log.output(Source::Stdout, b"is hunter2 \"x\" right?\n");
             log.output(Source::Stderr, b"MIIEvQIBADANBg\n");
             let fields = vec![("a".into(), "\"hunter2 \\\"x\\\"\"".into())];

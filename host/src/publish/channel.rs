@@ -3,7 +3,7 @@
 use super::Publisher;
 use crate::address::{Address, ChannelName};
 use crate::component::Digest;
-use crate::config::{ConfigError, Extent, Layers, Override};
+use crate::config::{ConfigError, Extent, Layers, Override, Rules};
 use crate::error::{Code, Failure};
 use crate::overlay::{self, facts};
 use crate::prepare::channel_of;
@@ -180,12 +180,15 @@ impl Publisher {
             layers.add(layer);
         }
         let terms = overlay::Terms::of(&side.release)?;
-        let rules = |extent| {
-            let names = overlay::stand_in(names.clone());
-            terms.rules(self.secrets.as_deref(), names, extent)
+        let rules = Rules {
+            allow_unmet,
+            ..terms.rules(
+                self.secrets.as_deref(),
+                overlay::stand_in(names),
+                Extent::Whole,
+            )
         };
-        let config = match layers.settle(&rules(Extent::Whole)) {
-            Err(ConfigError::Unmet(_)) if allow_unmet => layers.settle(&rules(Extent::Part))?,
+        let config = match layers.settle(&rules) {
             Err(error @ ConfigError::Unmet(_)) => {
                 return Err(Failure::from(error).with_hint(
                     "give it with `--config FILE` or `crunchbox config push FILE`; if hosts have it in their environment, \

@@ -6,7 +6,7 @@ use crate::component::Digest;
 use crate::engine::key::{Baseline, EngineKey};
 use crate::error::Failure;
 use crate::reader::{ReadError, Reader, SignedChannel};
-use crate::release::{Release, SignedStatement};
+use crate::release::{Place, Release, SignedStatement};
 use crate::store::{Entry, Store};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
@@ -20,8 +20,14 @@ pub const GRACE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// A classified failure of the store.
 pub async fn functions(store: &dyn Store) -> Result<BTreeSet<FunctionName>, Failure> {
     let entries = store.list("").await?;
-    let first = |entry: &Entry| entry.key.split('/').next()?.parse().ok();
-    Ok(entries.iter().filter_map(first).collect())
+    let named = |entry: &Entry| {
+        let mut parts = entry.key.split('/');
+        let name = parts.next()?.parse().ok()?;
+        // Files of configuration may lie beside functions, in folders of any name.
+        let folder = parts.next()?;
+        Place::FOLDERS.contains(&folder).then_some(name)
+    };
+    Ok(entries.iter().filter_map(named).collect())
 }
 
 /// The channels of a function, each with what is wrong with it if it is not to be believed.

@@ -29,6 +29,8 @@ pub struct Diff {
     pub time: Option<Changed<Option<u64>>>,
     /// The memory limit.
     pub memory: Option<Changed<Option<u64>>>,
+    /// Whether what must be true of the configuration is another.
+    pub schema_changed: bool,
     /// Grants given now and not before: the release may reach more.
     pub grants_added: Vec<String>,
     /// Grants given before and not now.
@@ -82,6 +84,7 @@ impl Diff {
             time: old.and_then(|old| Changed::between(old.limits.time_ms, new.limits.time_ms)),
             memory: old
                 .and_then(|old| Changed::between(old.limits.memory_bytes, new.limits.memory_bytes)),
+            schema_changed: old.is_some_and(|old| old.schema != new.schema),
             grants_added,
             grants_removed,
             ..Self::default()
@@ -126,6 +129,9 @@ impl Diff {
         list("config", '+', &self.config_added);
         list("config", '-', &self.config_removed);
         list("config", '~', &self.config_changed);
+        if self.schema_changed {
+            lines.push("schema   of the configuration changed".to_owned());
+        }
         if let Some(Changed { from, to }) = &self.time {
             let time = |ms: &Option<u64>| {
                 ms.map_or_else(

@@ -5,37 +5,67 @@ use async_trait::async_trait;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
-use aws_sdk_secretsmanager::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
+use jiff::Timestamp;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::OnceCell;
 
 const CONNECT_TIME: Duration = Duration::from_secs(2);
 const ATTEMPT_TIME: Duration = Duration::from_secs(4);
 
+/// What the codes of answers say that will be the same when asked again: there is none, or it is not for us.
+const FINAL: [&str; 5] = [
+    "NotFound",
+    "AccessDenied",
+    "Validation",
+    "InvalidParameter",
+    "InvalidKeyId",
+];
+
 /// The most of AWS's words that are told.
 const WORDS_MAX: usize = 512;
 
+/// After so long a connection may lead nowhere: the process may have slept.
+const CONNECTION_TIME: Duration = Duration::from_secs(20);
+
 /// The clients, made when the first secret is asked for: most functions have none.
 #[derive(Debug, Default)]
-pub(super) struct Aws(OnceCell<Clients>);
+pub(super) struct Aws {
+    config: OnceCell<SdkConfig>,
+    clients: Mutex<Option<(Clients, Timestamp)>>,
+}
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Clients {
     ssm: aws_sdk_ssm::Client,
     secrets_manager: aws_sdk_secretsmanager::Client,
 }
 
 impl Aws {
-    async fn clients(&self) -> &Clients {
-        self.0
-            .get_or_init(|| async {
-                let config = config().await;
-                Clients {
-                    ssm: aws_sdk_ssm::Client::new(&config),
-                    secrets_manager: aws_sdk_secretsmanager::Client::new(&config),
-                }
-            })
-            .await
+    /// The clients of a moment ago, else new ones with the same credentials and new connections.
+    async fn clients(&self) -> Clients {
+        let config = self.config.get_or_init(config).await;
+        let now = Timestamp::now();
+        let mut kept = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_young = |at: Timestamp| {
+            let age = Duration::try_from(now.duration_since(at));
+            age.is_ok_and(|age| age < CONNECTION_TIME)
+        };
+        if let Some((clients, used)) = kept.as_mut()
+            && is_young(*used)
+        {
+            *used = now;
+            return clients.clone();
+        }
+        let http = crate::aws::http_client();
+        let config = config.to_builder().http_client(http).build();
+        let clients = Clients {
+            ssm: aws_sdk_ssm::Client::new(&config),
+            secrets_manager: aws_sdk_secretsmanager::Client::new(&config),
+        };
+        *kept = Some((clients.clone(), now));
+        clients
     }
 }
 
@@ -110,15 +140,13 @@ where
     R: std::fmt::Debug,
 {
     let refused = error.as_service_error().map(ProvideErrorMetadata::meta);
-    let (words, retryable) = match refused {
-        Some(meta) => {
-            let code = meta.code().unwrap_or("an error without a code");
-            let throttled = code.contains("Throttl") || code.contains("InternalS");
-            let message = meta.message().unwrap_or_default();
-            (format!("{code} {message}"), throttled)
-        }
-        None => (DisplayErrorContext(error).to_string(), true),
+    let code = refused.and_then(|meta| meta.code()).unwrap_or_default();
+    let words = match refused.and_then(|meta| meta.message()) {
+        Some(message) => format!("{code} {message}"),
+        None if code.is_empty() => crate::error::chain(error),
+        None => code.to_owned(),
     };
+    let retryable = !FINAL.iter().any(|word| code.contains(word));
     SecretError {
         reference: reference.to_string(),
         problem: words.trim().chars().take(WORDS_MAX).collect(),

@@ -33,7 +33,8 @@ struct Question {
     /// The key in `wasi:config/store`.
     #[serde(default)]
     key: String,
-    /// What to do beside answering: `panic`, `print` or `fail`, each with the value in it; `type` to read it as a number.
+    /// What to do beside answering: `panic`, `print` or `fail`, each with the value in it; `type` to read it as a number;
+    /// `tree` to read nothing but the table at the path.
     #[serde(default)]
     then: String,
 }
@@ -41,6 +42,9 @@ struct Question {
 #[handler]
 fn settings(question: Question) -> Result<Value, Failure> {
     let path: Vec<&str> = question.path.iter().map(String::as_str).collect();
+    if question.then == "tree" {
+        return Ok(json!(contract::tree(&question.path).map_err(told)));
+    }
     let value = config::get_path::<Value>(&path);
     let text = format!("{:?}", value.as_ref().ok());
     match question.then.as_str() {

@@ -5,7 +5,7 @@ use crate::cli::layers::{LayerArguments, project_of};
 use crate::cli::printer::{self, Printer};
 use crate::cli::shelf::StoreArguments;
 use crate::config::{self, Explained, Extent, Layer, Layers, Step, path};
-use crate::error::{Code, Failure};
+use crate::error::{Code, Failure, Level};
 use crate::manifest::Manifest;
 use crate::overlay::{Overlay, Terms, stand_in};
 use crate::resolve::resolve;
@@ -61,7 +61,11 @@ impl Explain {
         };
         let subject = self.subject(printer, variables).await?;
         let layers = subject.overlay.on(subject.below.iter().cloned())?;
-        let explained = layers.unchecked().explain(&at)?;
+        let config = layers.unchecked();
+        for note in config.notes() {
+            printer.log().host(Level::Warn, note);
+        }
+        let explained = config.explain(&at)?;
         let problem = subject.problem(&layers);
         if self.json {
             let document = Document {

@@ -292,3 +292,34 @@ fn a_reference_tells_one_configuration_from_another() {
     assert_ne!(digest("a"), digest("b"));
     assert_eq!(digest("{{channel}}"), digest("live"));
 }
+
+#[test]
+fn a_configuration_has_no_more_secrets_than_a_host_fetches_at_once() {
+    let many = |count: usize| {
+        let items: Vec<String> = (0..count)
+            .map(|number| format!(r#"{{"$secret":"env:A{number}"}}"#))
+            .collect();
+        format!(r#"{{"all":[{}]}}"#, items.join(","))
+    };
+    assert!(granted(&[(Base, &many(256))]).is_ok());
+    let error = granted(&[(Base, &many(257))]).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "the configuration: expected at most 256 secrets, got 257"
+    );
+}
+
+#[test]
+fn a_grant_that_cannot_be_filled_takes_nothing_from_another() {
+    let grants = grants(&["ssm:/crunch/{{region}}/*", "ssm:/shared/key"]);
+    let settled = |base: &str| {
+        layers(&[(Base, base)]).settle(&Rules {
+            facts: facts(),
+            grants: &grants,
+            ..Rules::default()
+        })
+    };
+    assert!(settled(r#"{"a":{"$secret":"ssm:/shared/key"}}"#).is_ok());
+    let error = settled(r#"{"a":{"$secret":"ssm:/other"}}"#).unwrap_err();
+    assert!(error.to_string().contains("region"), "{error}");
+}
