@@ -5,7 +5,8 @@ use crate::rig::shop::component;
 use crate::rig::{Deployed, Event, Fault, Followed, RuntimeApi, S3, Seen, Setting, Shop};
 use crunchbox::config::{Layer, Tier};
 use crunchbox::error::Code;
-use crunchbox::release::{Contents, SchemaText};
+use crunchbox::publish::{Move, Terms};
+use crunchbox::release::{Contents, SchemaText, StoreConfig};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -289,38 +290,59 @@ fn the_log_line_of_an_event_names_the_configuration_that_served_it() {
     );
 }
 
+/// A host that looks after each event.
+const EAGER: &str = "refresh = '1ms'\nmax-stale = '1h'";
+
+/// The version of the configuration that an event saw, all of it the same.
+fn version(api: &RuntimeApi) -> u64 {
+    let answer = api.invoke(Event::new(r#"{"config": []}"#));
+    assert_eq!(answer.kind, "response", "{}", answer.text());
+    let config = answer.json()["config"].clone();
+    assert_eq!(
+        config["a"], config["b"]["c"],
+        "half of one and half of another"
+    );
+    config["a"].as_u64().unwrap()
+}
+
 #[test]
-fn under_load_no_event_fails_and_each_sees_one_whole_configuration() {
+fn under_load_a_file_changes_breaks_and_goes_and_each_event_sees_one_whole_configuration() {
     let (s3, shop) = opened("{:a 0 :b {:c 0}}");
-    let policy = format!("refresh = '1ms'\nmax-stale = '1h'\n[config]\nwatched = ['{FILE}']");
+    let policy = format!("{EAGER}\n[config]\nwatched = ['{FILE}']");
     let api = RuntimeApi::start();
-    let running = Deployed::following(&shop, &policy).start(&api);
+    let _running = Deployed::following(&shop, &policy).start(&api);
     let mut seen = Vec::new();
-    let mut event = || {
-        let answer = api.invoke(Event::new(r#"{"config": []}"#));
-        assert_eq!(answer.kind, "response", "{}", answer.text());
-        let config = answer.json()["config"].clone();
-        assert_eq!(
-            config["a"], config["b"]["c"],
-            "half of one and half of another"
-        );
-        seen.push(config["a"].as_u64().unwrap());
-        config["a"].as_u64().unwrap()
-    };
-    for version in 1..=50 {
-        // In each of three ways that a layer of the store can change.
-        let text = format!("{{:a {version} :b {{:c {version}}}}}");
-        match version % 3 {
+    for number in 1..=50 {
+        let text = format!("{{:a {number} :b {{:c {number}}}}}");
+        match number % 3 {
             0 => s3.remove(KEY),
             1 => s3.put(KEY, text.as_bytes()),
             _ => s3.put(KEY, b"{:a"),
         }
-        event();
-        event();
+        seen.extend([version(&api), version(&api)]);
     }
     s3.put(KEY, b"{:a 51 :b {:c 51}}");
-    while event() != 51 {}
-    drop(running);
+    while version(&api) != 51 {}
+    seen.dedup();
+    assert!(seen.len() > 5, "{seen:?}");
+}
+
+#[test]
+fn under_load_the_channels_layer_changes_and_each_event_sees_one_whole_configuration() {
+    let (_s3, shop) = opened("{:a 0 :b {:c 0}}");
+    let api = RuntimeApi::start();
+    let _running = Deployed::following(&shop, EAGER).start(&api);
+    let mut seen = Vec::new();
+    for number in 1..=30 {
+        let text = format!("{{:a {number} :b {{:c {number}}}}}");
+        let layer = Layer::parse(Tier::Store, "live.edn", text.as_bytes()).unwrap();
+        let config = StoreConfig::new("facts".parse().unwrap(), vec![layer]);
+        let pushed = shop.try_move(&Shop::live(), &Move::Config(config), Terms::default());
+        assert!(pushed.is_ok(), "{pushed:?}");
+        seen.extend([version(&api), version(&api)]);
+    }
+    while version(&api) != 30 {}
+    assert!(seen.is_sorted(), "an event saw an older one: {seen:?}");
     seen.dedup();
     assert!(seen.len() > 5, "{seen:?}");
 }
