@@ -53,6 +53,18 @@ fn at(path: &str) -> Vec<String> {
     path::parse(path).unwrap()
 }
 
+/// Each text is refused by a reader with these words at this line.
+pub(super) fn refused(
+    read: fn(&str) -> Result<Table, value::Problem>,
+    cases: &[(&str, &str, u32)],
+) {
+    for (text, words, line) in cases {
+        let problem = read(text).unwrap_err();
+        assert!(problem.what.contains(words), "{text}: {problem}");
+        assert_eq!(problem.line, *line, "{text}: {problem}");
+    }
+}
+
 /// A table as it is sealed, and the line of each value in it, in order.
 pub(super) fn sealed(table: &Table) -> (String, Vec<u32>) {
     let (mut text, mut lines) = (String::new(), Vec::new());

@@ -18,11 +18,7 @@ fn values_are(cases: &[(&str, &str)]) {
 
 /// Each text is refused with these words at this line.
 fn refused(cases: &[(&str, &str, u32)]) {
-    for (text, words, line) in cases {
-        let problem = read(text).unwrap_err();
-        assert!(problem.what.contains(words), "{text}: {problem}");
-        assert_eq!(problem.line, *line, "{text}: {problem}");
-    }
+    crate::config::tests::refused(read, cases);
 }
 
 #[test]
@@ -31,7 +27,7 @@ fn a_file_of_immuconf_loads_unchanged() {
 {:database {:uri "jdbc:postgresql://db.example:5432/readings"
             :user "crunch"
             :password #immuconf/override "Give the database's password here.
-                                          Ask Ada if you don't have it."}
+                                          Ask the operator for it."}
  :environment {:cache-size #immuconf/default 32
                :log/level :info}
  :percentiles #{50 95 99}
@@ -41,7 +37,7 @@ fn a_file_of_immuconf_loads_unchanged() {
     let expected = concat!(
         r#"{"database":{"uri":"jdbc:postgresql://db.example:5432/readings","user":"crunch","#,
         r#""password":{"$required":"Give the database's password here.\n"#,
-        r#"                                          Ask Ada if you don't have it."}},"#,
+        r#"                                          Ask the operator for it."}},"#,
         r#""environment":{"cache-size":{"$default":32},"log/level":"info"},"#,
         r#""percentiles":[50,95,99],"hosts":["a.example","b.example"]}"#,
     );

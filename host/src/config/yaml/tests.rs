@@ -18,11 +18,7 @@ fn values_are(cases: &[(&str, &str)]) {
 
 /// Each text is refused with these words at this line.
 fn refused(cases: &[(&str, &str, u32)]) {
-    for (text, words, line) in cases {
-        let problem = read(text).unwrap_err();
-        assert!(problem.what.contains(words), "{text}: {problem}");
-        assert_eq!(problem.line, *line, "{text}: {problem}");
-    }
+    crate::config::tests::refused(read, cases);
 }
 
 #[test]
