@@ -225,12 +225,6 @@ impl Config {
         Some(self.source_of(node.layer, node.line))
     }
 
-    /// Whether the value at `path` is a secret.
-    pub fn is_secret(&self, path: &[String]) -> bool {
-        let node = self.node(path).ok().flatten();
-        node.is_some_and(|node| node.children.is_none() && !self.piece(node).secrets.is_empty())
-    }
-
     /// Every value that is no table, with its path, in order.
     pub fn values(&self) -> Vec<(Vec<String>, Piece<'_>)> {
         fn collect<'a>(

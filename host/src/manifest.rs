@@ -2,9 +2,9 @@
 //! Reads and checks; builds and runs nothing.
 
 use crate::address::FunctionName;
-use crate::config::{ConfigError, ENDINGS, Layer, Tier};
+use crate::config::{Config, ConfigError, ENDINGS, Layer, Tier};
 use crate::error::{Code, Failure, Fault};
-use crate::overlay::{SECRETS, Terms};
+use crate::overlay::{Overlay, SECRETS, Terms};
 use crate::quantity::{Bytes, Time};
 use crate::release::{Contents, SchemaText, SealedLimits};
 use crate::secret::Grant;
@@ -255,11 +255,24 @@ impl Manifest {
     /// # Errors
     /// As [`Manifest::schema`].
     pub fn terms(&self) -> Result<Terms, ManifestError> {
-        let schema = self.schema()?.and_then(|schema| schema.parse().ok());
+        let schema = self.schema()?.map(|schema| schema.parse()).transpose();
+        let schema = schema.map_err(|problem| ManifestError::Malformed {
+            path: self.folder.join(FILE_NAME),
+            problem,
+        })?;
         Ok(Terms {
             grants: self.grants.secrets.clone(),
             schema,
         })
+    }
+
+    /// The configuration of the project where there is no store, with what this machine puts on top.
+    ///
+    /// # Errors
+    /// Of the configuration's files or the schema, or what is wrong with the whole.
+    pub fn config(&self, overlay: &Overlay) -> Result<Config, Failure> {
+        let facts = overlay.facts(self.name.as_str(), "local");
+        Ok(overlay.config(self.layers()?, &self.terms()?, facts)?)
     }
 
     /// What belongs to a release beside its code.

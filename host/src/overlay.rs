@@ -148,6 +148,14 @@ impl Overlay {
         self.on(below)?.settle(&rules)
     }
 
+    /// The configuration of a component that comes with none of its own.
+    ///
+    /// # Errors
+    /// As [`Overlay::config`].
+    pub fn config_of_nothing(&self, function: &str) -> Result<Config, ConfigError> {
+        self.config([], &Terms::default(), self.facts(function, "local"))
+    }
+
     /// What templates may ask for, where a function serves a channel on this machine.
     pub fn facts(&self, function: &str, channel: &str) -> Facts {
         let facts = facts(function, channel);

@@ -13,7 +13,7 @@ use crate::event::{Outcome, RESPONSE_BYTES_MAX};
 use crate::front::local::{self, EventSource};
 use crate::function::{Function, Ready, Surroundings, start_release};
 use crate::guest::Limits;
-use crate::overlay::{self, Terms};
+use crate::overlay;
 use crate::policy::Ceilings;
 use crate::prepare::{Conditions, Native, Preparation};
 use crate::quantity::{Bytes, Time};
@@ -160,11 +160,10 @@ impl Run {
     fn config(&self, target: &Target, variables: Variables<'_>) -> Result<Config, Failure> {
         let manifest = target.manifest.as_ref();
         let overlay = self.layers.overlay(manifest, None, variables)?;
-        let (layers, terms) = match manifest {
-            Some(manifest) => (manifest.layers()?, manifest.terms()?),
-            None => (Vec::new(), Terms::default()),
-        };
-        Ok(overlay.config(layers, &terms, overlay.facts(&target.name(), "local"))?)
+        match manifest {
+            Some(manifest) => manifest.config(&overlay),
+            None => Ok(overlay.config_of_nothing(&target.name())?),
+        }
     }
 
     fn limits(&self, target: &Target) -> Limits {

@@ -125,14 +125,6 @@ fn the_whole_has_the_source_of_the_strongest_layer() {
 }
 
 #[test]
-fn only_what_is_or_holds_a_secret_outside_of_tables_is_one() {
-    let base = r#"{"p":{"$secret":"env:A"},"l":[1,{"$secret":"env:B"}],"t":{"p":{"$secret":"env:C"}},"x":1}"#;
-    let config = layers(&[(Base, base)]).unchecked();
-    let secrets = ["p", "l", "t.p", "t", "x", "y", "x.y"].map(|path| config.is_secret(&at(path)));
-    assert_eq!(secrets, [true, true, true, false, false, false, false]);
-}
-
-#[test]
 fn all_values_are_told_in_order_with_empty_tables_left_out() {
     let config = config(&[(Base, r#"{"b":{"y":[1],"x":{}},"a":null}"#)]);
     let values = config.values().into_iter();

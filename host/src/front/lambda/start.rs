@@ -14,7 +14,7 @@ use crate::function::{Function, Surroundings};
 use crate::guest::Limits;
 use crate::host::Host;
 use crate::manifest::Manifest;
-use crate::overlay::{self, Overlay, Terms};
+use crate::overlay::{self, Overlay};
 use crate::policy::{self, Ceilings, Policy};
 use crate::prepare::{Conditions, Native};
 use crate::quantity::Bytes;
@@ -235,15 +235,10 @@ fn config(
     manifest: Option<&Manifest>,
 ) -> Result<Config, Failure> {
     let overlay = Overlay::new(&settings.environment, policy.secrets.clone());
-    let (layers, terms, name) = match manifest {
-        Some(manifest) => (
-            manifest.layers()?,
-            manifest.terms()?,
-            manifest.name.as_str(),
-        ),
-        None => (Vec::new(), Terms::default(), settings.function.as_str()),
-    };
-    Ok(overlay.config(layers, &terms, overlay.facts(name, "local"))?)
+    match manifest {
+        Some(manifest) => manifest.config(&overlay),
+        None => Ok(overlay.config_of_nothing(&settings.function)?),
+    }
 }
 
 #[cfg(test)]
