@@ -14,6 +14,7 @@ mod fuzz;
 mod handle;
 mod lambda;
 mod moves;
+mod postgres;
 mod publish;
 mod rig;
 mod run;

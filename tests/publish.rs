@@ -236,13 +236,22 @@ fn a_release_that_may_reach_more_is_promoted_only_when_that_is_allowed() {
         "{words}"
     );
     project.done(&["promote", &address, "--allow-grants"]);
-    // This host has no grants to give, and says so instead of running without.
-    assert_eq!(
-        project
-            .refused(&["run", "facts@live", EVENT[0], EVENT[1]])
-            .0,
-        96
-    );
+    project.done(&["run", "facts@live", EVENT[0], EVENT[1]]);
+}
+
+#[test]
+fn a_release_with_a_kind_of_grant_that_nobody_here_knows_is_not_promoted() {
+    let project = Project::new("facts");
+    let id = project.done(&["deploy"]);
+    let releases = project.path().join(".crunchbox/store/facts/releases");
+    let text = std::fs::read_to_string(releases.join(format!("{id}.json"))).unwrap();
+    let mut later = Release::parse(text.as_bytes()).unwrap();
+    later.grants.insert("gpu".into(), vec![Value::from("any")]);
+    let text = later.to_text();
+    let digest = crunchbox::component::Digest::of(text.as_bytes());
+    std::fs::write(releases.join(format!("{digest}.json")), text).unwrap();
+    let (exit, words) = project.refused(&["promote", &format!("facts@{digest}")]);
+    assert_eq!((exit, words.contains("`gpu`")), (96, true), "{words}");
 }
 
 #[test]

@@ -47,12 +47,20 @@ fn elsewhere(word: &str, allowed: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn only_the_lambda_front_the_store_in_s3_and_the_keeper_of_secrets_name_aws_crates() {
+fn only_who_speaks_with_aws_names_its_crates() {
     assert_eq!(
         elsewhere("lambda_runtime_api_client", &["front/lambda"]),
         [""; 0]
     );
-    let allowed = ["front/lambda", "settings", "store/s3", "secret/aws", "aws"];
+    let allowed = [
+        "front/lambda",
+        "settings",
+        "store/s3",
+        "secret/aws",
+        "object/s3",
+        "network/sign",
+        "aws",
+    ];
     assert_eq!(elsewhere("aws_", &allowed), [""; 0]);
 }
 
@@ -131,6 +139,43 @@ fn the_bottom_knows_nothing_of_what_stands_on_it() {
                 "crate::guest",
             ],
         ),
+        (
+            "grant.rs",
+            vec![
+                "crate::config",
+                "crate::network",
+                "crate::reach",
+                "crate::release",
+            ],
+        ),
+        (
+            "network.rs",
+            vec![
+                "crate::meter",
+                "crate::reach",
+                "crate::interface",
+                "crate::guest",
+            ],
+        ),
+        (
+            "object.rs",
+            vec![
+                "crate::grant",
+                "crate::meter",
+                "crate::reach",
+                "crate::interface",
+            ],
+        ),
+        (
+            "reach.rs",
+            vec![
+                "crate::guest",
+                "crate::interface",
+                "crate::prepare",
+                "crate::host",
+            ],
+        ),
+        ("account.rs", vec!["crate::"]),
         (
             "overlay.rs",
             vec![

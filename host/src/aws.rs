@@ -1,5 +1,8 @@
 //! What all clients of AWS here have in common.
 
+#[cfg(feature = "s3")]
+pub(crate) mod s3;
+
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
 #[cfg(feature = "s3")]

@@ -12,8 +12,14 @@ wasmtime::component::bindgen!({
     world: "crunchbox:host/hosted",
     imports: {
         "crunchbox:function/config": async | trappable,
+        "crunchbox:function/objects": async | trappable,
         "wasi:config/store": async | trappable,
         default: trappable,
     },
     exports: { default: async },
+    with: {
+        "crunchbox:function/objects.reader": crate::interface::objects::Reader,
+        "crunchbox:function/objects.writer": crate::interface::objects::Writer,
+        "crunchbox:function/objects.listing": crate::interface::objects::Listing,
+    },
 });

@@ -12,8 +12,12 @@ mod ticker;
 
 use crate::component::Component;
 use crate::error::{Code, Fault};
+use crate::limit::STACK;
+use crate::quantity::Bytes;
 use artifact::{Artifact, ArtifactError, TrustedFolder};
 use key::{Baseline, EngineKey};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use wasmtime::Engine;
 
 pub(crate) use ticker::{Running, Ticker};
@@ -23,6 +27,8 @@ pub(crate) use ticker::{Running, Ticker};
 pub struct Engines {
     pooling: Option<Engine>,
     on_demand: Engine,
+    /// Engines for stacks of other sizes, made when a release first asks for one.
+    stacks: Mutex<BTreeMap<Bytes, Engine>>,
     ticker: Ticker,
 }
 
@@ -65,7 +71,7 @@ impl Engines {
         // The pool reserves 4 GiB of addresses for each memory. Containers and small processors may not have them:
         // then every guest runs on demand, slower to start, and otherwise the same.
         let pooling = Engine::new(&settings::pooling(concurrency)).ok();
-        let on_demand = Engine::new(&settings::on_demand())
+        let on_demand = Engine::new(&settings::on_demand(STACK))
             .map_err(|error| EngineError::Start(format!("{error:#}")))?;
         let clocked = pooling
             .iter()
@@ -76,6 +82,7 @@ impl Engines {
         Ok(Self {
             pooling,
             on_demand,
+            stacks: Mutex::default(),
             ticker,
         })
     }
@@ -90,8 +97,10 @@ impl Engines {
     }
 
     /// Maps an artifact for the pool, or on demand where it does not fit a place of the pool.
-    pub(crate) fn load(&self, artifact: &Artifact) -> Result<Loaded, EngineError> {
+    /// Another stack than the default has an engine of its own, without a pool.
+    pub(crate) fn load(&self, artifact: &Artifact, stack: Bytes) -> Result<Loaded, EngineError> {
         if let Some(engine) = &self.pooling
+            && stack == STACK
             && let Ok(component) = native::map(engine, artifact)
         {
             return Ok(Loaded {
@@ -100,13 +109,32 @@ impl Engines {
                 pooled: true,
             });
         }
-        let component = native::map(&self.on_demand, artifact)
+        let engine = match stack == STACK {
+            true => self.on_demand.clone(),
+            false => self.with_stack(stack)?,
+        };
+        let component = native::map(&engine, artifact)
             .map_err(|error| EngineError::Load(format!("{error:#}")))?;
         Ok(Loaded {
-            engine: self.on_demand.clone(),
+            engine,
             component,
             pooled: false,
         })
+    }
+}
+
+impl Engines {
+    fn with_stack(&self, stack: Bytes) -> Result<Engine, EngineError> {
+        // Whoever held it left a whole map behind.
+        let mut stacks = self.stacks.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(engine) = stacks.get(&stack) {
+            return Ok(engine.clone());
+        }
+        let engine = Engine::new(&settings::on_demand(stack))
+            .map_err(|error| EngineError::Start(format!("{error:#}")))?;
+        self.ticker.add(engine.weak());
+        stacks.insert(stack, engine.clone());
+        Ok(engine)
     }
 }
 

@@ -165,6 +165,12 @@ codes! {
         "The message has the compiler's words; if the component is sound, please report them as a bug.";
     ArtifactMissing 33 Store Error "This host has no compiler, and found no artifact of the component for its engine."
         "Run `crunchbox precompile COMPONENT` with the same version of crunchbox, and deploy its output beside it.";
+    HandleLimit 35 Guest Error "The guest held more resource handles than its limit."
+        "Let go of streams, sockets and pollables that are done with, or raise `limits.handles` in crunchbox.toml.";
+    HostCallLimit 36 Guest Error "One call of the guest passed the host more than its limit."
+        "Pass less at once; the message names the limit of [limits] in crunchbox.toml.";
+    PartsLimit 37 Guest Error "The guest has more instances, memories, tables or table elements than its limit."
+        "Raise `limits.instances` or `limits.tables` in crunchbox.toml, if the component is to be so large.";
     ArtifactRefused 34 Store Error "An artifact is not what its statement says, or does not fit this engine."
         "Run `crunchbox precompile COMPONENT` again; native code is never loaded without proof of its origin.";
     EventNotJson 40 Caller Error "The event is not one JSON text."
@@ -203,6 +209,14 @@ codes! {
         "The message names the key, what was expected and what was found.";
     KeyMissing 56 Caller Error "There is no secret key here whose signature the policy would accept."
         "Name one with `--key`, or make one with `crunchbox keys new`, which also adds it to policy.toml.";
+    GrantInvalid 64 Config Error "A grant cannot be read, filled or kept."
+        "The message names the kind, the entry and what was expected; templates are filled from base and channel only.";
+    GrantBeyondPolicy 65 Config Error "A release asks to reach more than the operator's policy allows."
+        "Ask for less in [grants] of crunchbox.toml, or have policy.toml allow it and deploy the package again.";
+    ObjectDenied 66 Config Error "The guest asked for an object that nothing grants."
+        "Name the prefix and what is done there under `objects` in [grants] of crunchbox.toml.";
+    ObjectUnavailable 67 Host Error "An object cannot be read, written or listed."
+        "The message has the store's words; check that the host's role may do it.";
     HostPanic 70 Host Fatal "The host itself failed while it handled the event."
         "The event was answered and this environment starts afresh; please report the message as a bug.";
     Busy 71 Host Warn "No place for an instance came free in time."

@@ -1,5 +1,6 @@
 //! What crosses the host: an invocation coming in, an outcome going out. Plain values; knows no wasmtime and no AWS.
 
+use crate::account::Account;
 use crate::error::{Code, Failure};
 use serde::Deserialize as _;
 use std::sync::Arc;
@@ -87,10 +88,16 @@ pub struct Usage {
     pub instantiate: Duration,
     /// Inside the handler, host calls and waiting included.
     pub call: Duration,
+    /// Processor time of both: the guest's own work and the host's for it, waiting left out.
+    pub cpu: Duration,
     /// The most memory held at once: all memories and tables, in bytes.
     pub memory_peak: usize,
     /// What the guest was allowed of it.
     pub memory_limit: usize,
+    /// The most bytes in its scratch folder at once.
+    pub scratch_peak: u64,
+    /// What went through its grants.
+    pub grants: Account,
     /// Log lines written for the guest.
     pub log_lines: u64,
     /// Log lines and pieces of lines left out beyond the log limit.
@@ -132,10 +139,17 @@ pub fn check_event(bytes: Vec<u8>) -> Result<String, Failure> {
 pub fn check_response(text: &str, bytes_max: usize) -> Result<(), Failure> {
     if text.len() > bytes_max {
         let message = format!(
-            "the response has {} bytes, at most {bytes_max} are allowed",
+            "the response has {} bytes, limits.response is {bytes_max}",
             text.len()
         );
-        return Err(Failure::new(Code::ResponseTooLarge, message));
+        let failure = Failure::new(Code::ResponseTooLarge, message);
+        return Err(if bytes_max < RESPONSE_BYTES_MAX {
+            failure.with_hint(
+                "raise `response` under [limits] in crunchbox.toml, as far as policy.toml allows",
+            )
+        } else {
+            failure
+        });
     }
     check_json(text).map_err(|problem| {
         Failure::new(

@@ -7,10 +7,13 @@ use crate::engine::artifact::Artifact;
 use crate::engine::{Artifacts, Engines, Origin};
 use crate::error::{Failure, Level};
 use crate::event::Identity;
-use crate::guest::{Guest, Limits, Parts, SMOKE_TIME, Shape};
+use crate::grant::Granted;
+use crate::guest::{Guest, Parts, SMOKE_TIME, Shape};
 use crate::host::Host;
+use crate::limit::Limits;
 use crate::prepare::{Conditions, Preparation};
 use crate::quantity::Bytes;
+use crate::reach::Outside;
 use crate::reader::Reader;
 use crate::secret::Vault;
 use crate::telemetry::Log;
@@ -29,6 +32,10 @@ pub struct Function {
     pub config: Config,
     /// Where the secrets of its configuration are had from.
     pub vault: Vault,
+    /// What it may reach.
+    pub granted: Granted,
+    /// What guests reach the outside by.
+    pub outside: Outside,
 }
 
 /// Where it runs.
@@ -65,6 +72,8 @@ impl Function {
         component: &Path,
         surroundings: Surroundings,
     ) -> Result<Ready, Failure> {
+        self.outside.prepare(&self.granted).await?;
+        let reach = self.outside.reach(self.granted)?;
         let component = Component::read(component)?;
         let started = Instant::now();
         let (artifact, origin) = obtain(&component, &surroundings).await?;
@@ -83,6 +92,7 @@ impl Function {
             limits: self.limits,
             config: self.config,
             vault: self.vault,
+            reach,
         };
         let guest = Guest::load(&engines, &artifact, parts)?;
         let host = Host::new(

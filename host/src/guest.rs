@@ -2,6 +2,7 @@
 //! fronts, files or where the artifact came from.
 
 mod failure;
+mod figures;
 mod limiter;
 mod shape;
 
@@ -11,15 +12,19 @@ use crate::config::Config;
 use crate::engine::artifact::Artifact;
 use crate::engine::{EngineError, Engines, Loaded, Running};
 use crate::error::{Code, Failure, Fault};
-use crate::event::{
-    Identity, Invocation, Outcome, RESPONSE_BYTES_MAX, Usage, check_event, check_response,
-};
+use crate::event::{Identity, Invocation, Outcome, Usage, check_event, check_response};
 use crate::interface::config::EventConfig;
+use crate::interface::http::Requests;
 use crate::interface::invocation::Facts;
 use crate::interface::log::EventLog;
 use crate::interface::output::Output;
-use crate::interface::{config, invocation, log};
+use crate::interface::scratch::Scratch;
+use crate::interface::sockets::Connections;
+use crate::interface::{config, http, invocation, log, objects, scratch, sockets};
+use crate::limit::Limits;
+use crate::meter::{Kind, Meter, Refusals};
 use crate::quantity::Bytes;
+use crate::reach::Reach;
 use crate::secret::Vault;
 use crate::telemetry::{Log, Scope, Source};
 use limiter::MemoryLimiter;
@@ -27,42 +32,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wasmtime::component::{InstancePre, Linker, ResourceTable};
 use wasmtime::{Engine, Store, StoreContextMut, UpdateDeadline};
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::filesystem::WasiFilesystemCtxView;
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
 pub use shape::{HANDLER, OFFERED, Shape, is_offered};
 
-/// Bytes a guest may have the host copy in one call, and in its result: the largest response, its failure beside it,
-/// and room for what interpreters pass at once.
-const HOST_CALL_BYTES_MAX: usize = 16 << 20;
-/// Resource handles, and what stands behind them. An interpreter uses some tens.
-const HANDLES_MAX: usize = 10_000;
-/// Random bytes in one call; a seed takes 32.
-const RANDOM_BYTES_MAX: u64 = 1 << 20;
+/// What a guest sees its own folder as: where languages look for temporary files.
+const SCRATCH: &str = "/tmp";
 
 /// The longest that making an instance may take before a guest replaces another.
 pub const SMOKE_TIME: Duration = Duration::from_secs(1);
-
-/// What a guest may use up.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// The longest an event may take.
-    pub time: Duration,
-    /// All memories and tables together.
-    pub memory: Bytes,
-    /// The longest response, in bytes.
-    pub response: usize,
-}
-
-impl Default for Limits {
-    /// What `crunchbox run` gives: a minute, the smallest Lambda's memory, Lambda's response limit.
-    fn default() -> Self {
-        Self {
-            time: Duration::from_secs(60),
-            memory: Bytes::mebi(128),
-            response: RESPONSE_BYTES_MAX,
-        }
-    }
-}
 
 /// All that makes a guest of an artifact.
 #[derive(Debug, Clone)]
@@ -75,6 +55,8 @@ pub struct Parts {
     pub config: Config,
     /// Where the secrets of its configuration are had from.
     pub vault: Vault,
+    /// What it may reach.
+    pub reach: Reach,
 }
 
 /// A component, loaded and linked. Shared by all its events.
@@ -84,6 +66,8 @@ pub struct Guest {
     config: Config,
     vault: Vault,
     limits: Limits,
+    reach: Arc<Reach>,
+    refusals: Refusals,
     artifact_bytes: u64,
 }
 
@@ -150,7 +134,9 @@ impl Guest {
     /// # Errors
     /// [`LoadError`], naming the export or import that does not fit and what was expected.
     pub fn load(engines: &Engines, artifact: &Artifact, parts: Parts) -> Result<Self, LoadError> {
-        let loaded = engines.load(artifact).map_err(LoadError::Engine)?;
+        let loaded = engines
+            .load(artifact, parts.limits.stack)
+            .map_err(LoadError::Engine)?;
         let shape = Shape::of_loaded(&loaded);
         let missing = shape.not_offered();
         if !missing.is_empty() {
@@ -170,6 +156,8 @@ impl Guest {
             config: parts.config,
             vault: parts.vault,
             limits: parts.limits,
+            reach: Arc::new(parts.reach),
+            refusals: Refusals::default(),
             artifact_bytes: artifact.bytes(),
         })
     }
@@ -187,6 +175,8 @@ impl Guest {
             config,
             vault: self.vault.clone(),
             limits: self.limits,
+            reach: Arc::clone(&self.reach),
+            refusals: self.refusals.clone(),
             artifact_bytes: self.artifact_bytes,
         }
     }
@@ -223,18 +213,31 @@ impl Guest {
     ) -> Result<(), Failure> {
         let allowed = self.limits.time.min(time);
         let deadline = Instant::now() + allowed;
-        let event_log = EventLog::new(log, Scope::of(&self.identity, "smoke-test"));
+        let event_log = self.event_log(&log, "smoke-test");
         let facts = self.facts(Invocation::default(), deadline);
-        let mut store = self.store(facts, event_log.clone());
+        let allowed = Allowed::of(&self.limits, allowed);
+        // No grants: nothing outside should see that a release is tried.
+        let mut store = match self.store(facts, event_log.clone(), Arc::default(), &log) {
+            Ok(store) => store,
+            Err(failure) => return Err(failure),
+        };
         let made = self.pre.instantiate_async(&mut store);
         let made = tokio::time::timeout_at(deadline.into(), made).await;
         drop(running);
         event_log.finish();
         match made {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(failure::no_instance(&error, store.data(), allowed)),
-            Err(_) => Err(failure::timed_out(allowed)),
+            Ok(Err(error)) => Err(failure::no_instance(&error, store.data(), &allowed)),
+            Err(_) => Err(failure::timed_out(&allowed)),
         }
+    }
+
+    fn event_log(&self, log: &Log, request_id: &str) -> EventLog {
+        EventLog::new(
+            log.clone(),
+            Scope::of(&self.identity, request_id),
+            self.limits.log,
+        )
     }
 
     fn facts(&self, invocation: Invocation, deadline: Instant) -> Facts {
@@ -260,38 +263,55 @@ impl Guest {
         let started = Instant::now();
         let own = started + self.limits.time;
         let deadline = invocation.deadline.map_or(own, |callers| callers.min(own));
-        let event_log = EventLog::new(log, Scope::of(&self.identity, &invocation.request_id));
+        let event_log = self.event_log(&log, &invocation.request_id);
         let facts = self.facts(invocation, deadline);
-        let mut store = self.store(facts, event_log.clone());
+        let reach = Arc::clone(&self.reach);
+        let mut store = match self.store(facts, event_log.clone(), reach, &log) {
+            Ok(store) => store,
+            Err(failure) => return Outcome::refused(failure),
+        };
         let mut clock = Clock::default();
         let call = self.call(&mut store, &event, &mut clock);
-        let result = tokio::time::timeout_at(deadline.into(), call).await;
+        let call = tokio::time::timeout_at(deadline.into(), call);
+        let (result, cpu) = figures::on_cpu(call).await;
         let ended = Instant::now();
         drop(running);
-        let allowed = deadline.saturating_duration_since(started);
+        let allowed = Allowed {
+            time: deadline.saturating_duration_since(started),
+            is_callers: deadline < own,
+            limits: self.limits,
+        };
         let result = match result {
-            Err(_) => Err(failure::timed_out(allowed)),
+            Err(_) => Err(failure::timed_out(&allowed)),
             Ok(Err(Stop::Instance(error))) => {
-                Err(failure::no_instance(&error, store.data(), allowed))
+                Err(failure::no_instance(&error, store.data(), &allowed))
             }
-            Ok(Err(Stop::Call(error))) => Err(failure::trapped(&error, store.data(), allowed)),
+            Ok(Err(Stop::Call(error))) => Err(failure::trapped(&error, store.data(), &allowed)),
             Ok(Ok(Err(returned))) => Err(failure::returned(returned)),
             Ok(Ok(Ok(response))) => {
                 check_response(&response, self.limits.response).map(|()| response)
             }
         };
+        store.data().count_scratch();
         let lines = event_log.finish();
         let result = result.map_err(|failure| event_log.masked(failure));
+        let state = store.data();
         let usage = Usage {
             instantiate: clock.instance.unwrap_or(ended) - started,
             call: clock
                 .instance
                 .map_or(Duration::ZERO, |instance| ended - instance),
-            memory_peak: store.data().limiter.peak(),
+            cpu,
+            memory_peak: state.limiter.peak(),
             memory_limit: self.limits.memory.as_usize(),
+            scratch_peak: state.scratch_peak(),
+            grants: state.meter.account(),
             log_lines: lines.written,
             log_cut: lines.cut,
         };
+        if let Some(scratch) = store.data_mut().scratch.take() {
+            scratch.remove().await;
+        }
         Outcome {
             served: Some(Arc::clone(&self.identity)),
             result,
@@ -312,18 +332,27 @@ impl Guest {
         handler.call_handle(store, event).await.map_err(Stop::Call)
     }
 
-    fn store(&self, facts: Facts, log: EventLog) -> Store<GuestState> {
+    fn store(
+        &self,
+        facts: Facts,
+        event_log: EventLog,
+        reach: Arc<Reach>,
+        log: &Log,
+    ) -> Result<Store<GuestState>, Failure> {
         let deadline = facts.deadline;
+        let scope = Scope::of(&self.identity, &facts.invocation.request_id);
+        let meter = Meter::new(self.refusals.clone(), log.clone(), scope);
         let config = EventConfig {
             config: self.config.clone(),
             vault: self.vault.clone(),
-            log: log.clone(),
+            log: event_log.clone(),
+            meter: meter.clone(),
         };
-        let state = GuestState::new(facts, config, log);
+        let state = GuestState::new(&self.limits, facts, config, reach)?;
         let mut store = Store::new(self.pre.engine(), state);
         store.limiter(|state| &mut state.limiter);
-        store.set_hostcall_fuel(HOST_CALL_BYTES_MAX);
-        store.set_max_component_handles(HANDLES_MAX);
+        store.set_hostcall_fuel(self.limits.host_call);
+        store.set_max_component_handles(self.limits.handles);
         // At each tick the guest lets others have the thread, a timer among them; past its deadline it is stopped.
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(move |_: StoreContextMut<'_, GuestState>| {
@@ -333,7 +362,26 @@ impl Guest {
                 UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))
             })
         });
-        store
+        Ok(store)
+    }
+}
+
+/// What an event was allowed, for the words on what struck.
+struct Allowed {
+    /// From its start to its deadline.
+    time: Duration,
+    /// Whether the deadline was the caller's.
+    is_callers: bool,
+    limits: Limits,
+}
+
+impl Allowed {
+    fn of(limits: &Limits, time: Duration) -> Self {
+        Self {
+            time,
+            is_callers: false,
+            limits: *limits,
+        }
     }
 }
 
@@ -358,9 +406,16 @@ fn link(loaded: &Loaded) -> wasmtime::Result<HostedPre<GuestState>> {
 fn linker(engine: &Engine) -> wasmtime::Result<Linker<GuestState>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    // Ours take the place of WASI's own: connections that a grant allows, files within a quota.
+    linker.allow_shadowing(true);
+    sockets::add_to_linker(&mut linker, GuestState::sockets)?;
+    scratch::add_to_linker(&mut linker, GuestState::files)?;
+    linker.allow_shadowing(false);
+    http::add_to_linker(&mut linker)?;
+    objects::add_to_linker(&mut linker, GuestState::objects)?;
     invocation::add_to_linker(&mut linker, |state: &mut GuestState| &state.facts)?;
     config::add_to_linker(&mut linker, |state: &mut GuestState| &state.config)?;
-    log::add_to_linker(&mut linker, |state: &mut GuestState| &state.log)?;
+    log::add_to_linker(&mut linker, |state: &mut GuestState| &state.config.log)?;
     Ok(linker)
 }
 
@@ -371,34 +426,104 @@ pub(crate) struct GuestState {
     limiter: MemoryLimiter,
     facts: Facts,
     config: EventConfig,
-    log: EventLog,
+    meter: Meter,
+    requests: Requests,
+    connections: Connections,
+    objects: objects::Reach,
+    scratch: Option<Scratch>,
 }
 
 impl GuestState {
-    fn new(facts: Facts, config: EventConfig, log: EventLog) -> Self {
-        let wasi = WasiCtx::builder()
-            .stdout(Output {
-                log: log.clone(),
-                source: Source::Stdout,
-            })
-            .stderr(Output {
-                log: log.clone(),
-                source: Source::Stderr,
-            })
-            .max_random_size(RANDOM_BYTES_MAX)
-            .build();
+    fn new(
+        limits: &Limits,
+        facts: Facts,
+        config: EventConfig,
+        reach: Arc<Reach>,
+    ) -> Result<Self, Failure> {
+        let output = |source| Output {
+            log: config.log.clone(),
+            source,
+        };
+        let mut wasi = WasiCtx::builder();
+        wasi.stdout(output(Source::Stdout))
+            .stderr(output(Source::Stderr))
+            .envs(&reach.variables)
+            .max_random_size(limits.random);
+        let scratch = match reach.scratch {
+            Some(quota) => Some(scratch_folder(&mut wasi, &reach, quota)?),
+            None => None,
+        };
         let mut table = ResourceTable::new();
-        table.set_max_capacity(HANDLES_MAX);
-        let limiter = MemoryLimiter::new(facts.memory_limit);
-        Self {
-            wasi,
+        table.set_max_capacity(limits.handles);
+        let meter = config.meter.clone();
+        Ok(Self {
+            wasi: wasi.build(),
             table,
-            limiter,
+            limiter: MemoryLimiter::new(limits),
             facts,
             config,
-            log,
+            requests: Requests::new(Arc::clone(&reach), meter.clone()),
+            connections: Connections::new(Arc::clone(&reach), meter.clone()),
+            objects: objects::Reach::new(&reach, meter.clone()),
+            meter,
+            scratch,
+        })
+    }
+
+    fn sockets(&mut self) -> sockets::View<'_> {
+        sockets::View {
+            connections: &mut self.connections,
+            table: &mut self.table,
         }
     }
+
+    fn objects(&mut self) -> objects::View<'_> {
+        objects::View {
+            table: &mut self.table,
+            reach: &self.objects,
+        }
+    }
+
+    fn files(&mut self) -> scratch::Files<'_> {
+        scratch::Files {
+            wasi: WasiFilesystemCtxView {
+                ctx: self.wasi.filesystem(),
+                table: &mut self.table,
+            },
+            quota: self.scratch.as_ref().map(Scratch::quota),
+        }
+    }
+
+    /// Brings what the folder's quota refused into the account.
+    fn count_scratch(&self) {
+        if let Some(quota) = self.scratch.as_ref().map(Scratch::quota) {
+            let full = "the folder is full: raise `scratch` under [grants] in crunchbox.toml";
+            self.meter.refused(Kind::Scratch, quota.refused(), full);
+        }
+    }
+
+    fn scratch_peak(&self) -> u64 {
+        self.scratch
+            .as_ref()
+            .map_or(0, |scratch| scratch.quota().peak())
+    }
+}
+
+/// Makes the folder that an event has to itself.
+fn scratch_folder(
+    wasi: &mut WasiCtxBuilder,
+    reach: &Reach,
+    quota: Bytes,
+) -> Result<Scratch, Failure> {
+    let parent = reach.outside.scratch_parent();
+    let failed = |problem: String| {
+        let message = format!("no scratch folder in `{}`: {problem}", parent.display());
+        Failure::new(Code::HostSetup, message)
+    };
+    let scratch = Scratch::create(&parent, quota).map_err(|error| failed(error.to_string()))?;
+    wasi.preopened_dir(scratch.path(), SCRATCH, FsPerms::ReadWrite)
+        .map_err(|error| failed(format!("{error:#}")))?;
+    Ok(scratch)
 }
 
 impl WasiView for GuestState {
@@ -407,5 +532,11 @@ impl WasiView for GuestState {
             ctx: &mut self.wasi,
             table: &mut self.table,
         }
+    }
+}
+
+impl WasiHttpView for GuestState {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        self.requests.view(&mut self.table)
     }
 }

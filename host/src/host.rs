@@ -159,7 +159,7 @@ impl Workers {
             .thread_name("guest")
             // wasmtime prepares each thread on its first entry, some hundred microseconds; better now than in an event.
             .on_thread_start(wasmtime::Engine::tls_eager_initialize)
-            .enable_time()
+            .enable_all()
             .build()?;
         Ok(Self(Some(runtime)))
     }

@@ -2,6 +2,10 @@
 //! implements the generated trait, and one `add_to_linker`; none knows the store's state or another interface.
 
 pub(crate) mod config;
+pub(crate) mod http;
 pub(crate) mod invocation;
 pub(crate) mod log;
+pub(crate) mod objects;
 pub(crate) mod output;
+pub(crate) mod scratch;
+pub(crate) mod sockets;

@@ -1,7 +1,8 @@
 #![doc = include_str!("../ARCHITECTURE.md")]
 
+pub mod account;
 pub mod address;
-#[cfg(any(feature = "s3", feature = "secrets"))]
+#[cfg(any(feature = "s3", feature = "secrets", feature = "sign"))]
 mod aws;
 mod bindings;
 pub mod cache;
@@ -15,19 +16,26 @@ pub mod event;
 pub mod follow;
 pub mod front;
 pub mod function;
+pub mod grant;
 pub mod guest;
 pub mod host;
 mod interface;
+pub mod limit;
 pub mod manifest;
+mod meter;
+pub mod network;
+pub mod object;
 pub mod overlay;
 pub mod policy;
 pub mod prepare;
 #[cfg(feature = "publish")]
 pub mod publish;
 pub mod quantity;
+pub mod reach;
 pub mod reader;
 pub mod release;
 pub mod resolve;
+pub mod review;
 pub mod secret;
 pub mod settings;
 pub mod store;

@@ -4,12 +4,14 @@
 use crate::address::FunctionName;
 use crate::config::{Config, ConfigError, ENDINGS, Layer, Tier};
 use crate::error::{Code, Failure, Fault};
-use crate::overlay::{Overlay, SECRETS, Terms};
-use crate::quantity::{Bytes, Time};
+use crate::grant::{Granted, Grants};
+use crate::limit::Wanted;
+use crate::overlay::{Overlay, Terms};
 use crate::release::{Contents, SchemaText, SealedLimits};
-use crate::secret::Grant;
 use crate::store::{Location, LocationError};
 use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The file's name.
@@ -25,7 +27,7 @@ pub struct Manifest {
     /// What overrides the guesses of `crunchbox build`.
     pub build: Build,
     /// What the guest may use up.
-    pub limits: Limits,
+    pub limits: Wanted,
     /// Files of the base layer, weak to strong, as the manifest names them.
     pub base: Vec<PathBuf>,
     /// The schema of the configuration, as the manifest names it.
@@ -48,23 +50,6 @@ pub struct Build {
     pub command: Option<String>,
     /// The component that the command makes, relative to the folder.
     pub component: Option<PathBuf>,
-}
-
-/// What a guest may use up, as far as the file says.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Limits {
-    /// The longest an event may take.
-    pub time: Option<Time>,
-    /// All memories and tables together.
-    pub memory: Option<Bytes>,
-}
-
-/// What a guest may reach, as the file says it.
-#[derive(Debug, Clone, Default)]
-pub struct Grants {
-    /// Secrets that its configuration may refer to.
-    pub secrets: Vec<Grant>,
 }
 
 /// Why a manifest is not usable.
@@ -103,9 +88,9 @@ struct Raw {
     #[serde(default)]
     build: Build,
     #[serde(default)]
-    limits: Limits,
+    limits: Wanted,
     #[serde(default)]
-    grants: RawGrants,
+    grants: BTreeMap<String, Value>,
     #[serde(default)]
     config: RawConfig,
     #[serde(default)]
@@ -126,13 +111,6 @@ struct RawTest {
     events: Option<PathBuf>,
     #[serde(default)]
     config: Vec<PathBuf>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawGrants {
-    #[serde(default)]
-    secrets: Vec<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -173,18 +151,16 @@ impl Manifest {
         let folder = path.parent().map(Path::to_owned).unwrap_or_default();
         let store = raw.store.url.as_deref().map(str::parse).transpose();
         let store = store.map_err(|error: LocationError| malformed(error.to_string()))?;
-        let secrets = raw.grants.secrets.iter().map(|text| {
-            let grant = text.parse();
-            grant.map_err(|problem| malformed(format!("[grants] secrets, `{text}`: {problem}")))
-        });
-        let secrets = secrets.collect::<Result<_, _>>()?;
+        raw.limits.check().map_err(malformed)?;
+        let grants = Grants::read(raw.grants, &folder);
+        let grants = grants.map_err(|error| malformed(error.to_string()))?;
         Ok(Self {
             name: raw.function.name,
             build: raw.build,
             limits: raw.limits,
             base: raw.config.base,
             schema: raw.config.schema,
-            grants: Grants { secrets },
+            grants,
             events: raw.test.events.map(|events| folder.join(events)),
             test_config: raw
                 .test
@@ -261,7 +237,7 @@ impl Manifest {
             problem,
         })?;
         Ok(Terms {
-            grants: self.grants.secrets.clone(),
+            grants: self.grants.clone(),
             schema,
         })
     }
@@ -275,19 +251,25 @@ impl Manifest {
         Ok(overlay.config(self.layers()?, &self.terms()?, facts)?)
     }
 
+    /// What it may reach where there is no store.
+    ///
+    /// # Errors
+    /// Of the configuration's files, or of a grant.
+    pub fn granted(&self, overlay: &Overlay) -> Result<Granted, Failure> {
+        let facts = overlay.facts(self.name.as_str(), "local");
+        overlay.granted(self.layers()?, &self.grants, facts)
+    }
+
     /// What belongs to a release beside its code.
     ///
     /// # Errors
     /// Of the configuration's files or the schema.
     pub fn contents(&self) -> Result<Contents, Failure> {
-        let secrets = self.grants.secrets.iter();
-        let secrets: Vec<_> = secrets.map(|grant| grant.to_string().into()).collect();
-        let secrets = (!secrets.is_empty()).then(|| (SECRETS.to_owned(), secrets));
         Ok(Contents {
             config: self.sealed_layers()?,
             schema: self.schema()?,
-            limits: SealedLimits::new(self.limits.time, self.limits.memory),
-            grants: secrets.into_iter().collect(),
+            limits: SealedLimits::from(&self.limits),
+            grants: self.grants.seal(),
         })
     }
 
@@ -308,6 +290,7 @@ impl Manifest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::quantity::Bytes;
 
     fn parse(text: &str) -> Result<Manifest, String> {
         Manifest::parse(Path::new("/f/crunchbox.toml"), text).map_err(|error| error.to_string())

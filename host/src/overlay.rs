@@ -3,17 +3,14 @@
 
 use crate::config::{Config, ConfigError, Extent, Format, Layer, Layers, Rules, Schema, Tier};
 use crate::error::{Code, Failure, Level};
+use crate::grant::{Ceiling, GrantError, Granted, Grants};
 use crate::release::Release;
-use crate::secret::Grant;
 use crate::settings::{self, Environment};
 use crate::telemetry::Log;
 use crate::template::Facts;
 
 /// The most overrides that are told one by one.
 const OVERRIDES_MAX: usize = 20;
-
-/// The kind of grant that names secrets.
-pub const SECRETS: &str = "secrets";
 
 /// What this machine puts on top of a release's configuration.
 #[derive(Debug, Clone, Default)]
@@ -24,15 +21,15 @@ pub struct Overlay {
     pub layers: Vec<Layer>,
     /// Single values above all.
     pub assignments: Vec<String>,
-    /// What secrets the operator allows; none where nothing is said.
-    pub ceiling: Option<Vec<Grant>>,
+    /// The most that the operator lets a release reach.
+    pub ceiling: Ceiling,
 }
 
 /// What a function says of its configuration beside its layers.
 #[derive(Debug, Default)]
 pub struct Terms {
-    /// What secrets it may refer to.
-    pub grants: Vec<Grant>,
+    /// What it may reach, its configuration's secrets among it.
+    pub grants: Grants,
     /// What must be true of it.
     pub schema: Option<Schema>,
 }
@@ -47,15 +44,13 @@ impl Terms {
             let message = format!("{what} of the release cannot be read: {problem}");
             Failure::new(Code::FormatUnknown, message)
         };
-        let grants = release.grants.get(SECRETS).into_iter().flatten();
-        let grants = grants.map(|grant| match grant.as_str() {
-            Some(text) => text.parse(),
-            None => Err("expected a string".to_owned()),
-        });
-        let grants: Result<_, String> = grants.collect();
+        let grants = Grants::parse(&release.grants).map_err(|error| match error {
+            unknown @ GrantError::Kind { .. } => unknown.into(),
+            error => malformed("a grant", error.to_string()),
+        })?;
         let schema = release.schema.as_ref().map(|schema| schema.parse());
         Ok(Self {
-            grants: grants.map_err(|problem| malformed("a grant of secrets", problem))?,
+            grants,
             schema: schema
                 .transpose()
                 .map_err(|problem| malformed("the schema", problem))?,
@@ -63,16 +58,11 @@ impl Terms {
     }
 
     /// The rules that these terms make.
-    pub fn rules<'a>(
-        &'a self,
-        ceiling: Option<&'a [Grant]>,
-        facts: Facts,
-        extent: Extent,
-    ) -> Rules<'a> {
+    pub fn rules<'a>(&'a self, ceiling: &'a Ceiling, facts: Facts, extent: Extent) -> Rules<'a> {
         Rules {
             facts,
-            grants: &self.grants,
-            ceiling,
+            grants: self.grants.secrets(),
+            ceiling: ceiling.secrets(),
             schema: self.schema.as_ref(),
             extent,
             allow_unmet: false,
@@ -82,7 +72,7 @@ impl Terms {
 
 impl Overlay {
     /// What a Lambda function or a command takes from its environment.
-    pub fn new(environment: &Environment, ceiling: Option<Vec<Grant>>) -> Self {
+    pub fn new(environment: &Environment, ceiling: Ceiling) -> Self {
         Self {
             environment: environment.clone(),
             ceiling,
@@ -144,8 +134,30 @@ impl Overlay {
         terms: &Terms,
         facts: Facts,
     ) -> Result<Config, ConfigError> {
-        let rules = terms.rules(self.ceiling.as_deref(), facts, Extent::Whole);
+        let rules = terms.rules(&self.ceiling, facts, Extent::Whole);
         self.on(below)?.settle(&rules)
+    }
+
+    /// What grants come to: templates in them are filled from signed layers, and from what was typed on this machine; never
+    /// from what only a bucket or an environment says.
+    ///
+    /// # Errors
+    /// [`ConfigError`] or [`GrantError`], classified.
+    pub fn granted(
+        &self,
+        below: impl IntoIterator<Item = Layer>,
+        grants: &Grants,
+        facts: Facts,
+    ) -> Result<Granted, Failure> {
+        let mut layers = Layers::new();
+        let signed = below.into_iter().filter(|layer| layer.tier.is_signed());
+        for layer in signed.chain(self.layers.iter().cloned()) {
+            layers.add(layer);
+        }
+        for assignment in &self.assignments {
+            layers.set(assignment)?;
+        }
+        Ok(grants.fill(&layers.facts(facts), &self.ceiling)?)
     }
 
     /// The configuration of a component that comes with none of its own.

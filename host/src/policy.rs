@@ -4,13 +4,15 @@
 use crate::address::{Address, Which};
 use crate::config::Format;
 use crate::error::{Code, Fault};
+use crate::grant::Ceiling;
+use crate::limit::Wanted;
 use crate::quantity::{Bytes, Time};
 use crate::release::Place;
-use crate::secret::Grant;
 use crate::store::Location;
 use crate::template::Template;
 use crate::trust::{Pattern, Role, Trust, TrustedKey};
 use serde::Deserialize;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -40,9 +42,9 @@ pub struct Policy {
     /// How much of the disk the cache may take.
     pub cache: Option<Bytes>,
     /// The most a release may use up, whatever it says.
-    pub ceilings: Ceilings,
-    /// What secrets a release may refer to, whatever it says; none where nothing is said.
-    pub secrets: Option<Vec<Grant>>,
+    pub ceilings: Wanted,
+    /// The most a release may reach, whatever it says.
+    pub grants: Ceiling,
     /// How long a secret is believed; none where nothing is said.
     pub secrets_time: Option<Duration>,
     /// Files of the store that are read at each look, unsigned, weak to strong: their keys, `{{function}}` and
@@ -70,16 +72,6 @@ impl Default for Refresh {
             max_stale: MAX_STALE,
         }
     }
-}
-
-/// The most a release may use up.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Ceilings {
-    /// The longest an event may take.
-    pub time: Option<Time>,
-    /// All memories and tables together.
-    pub memory: Option<Bytes>,
 }
 
 /// Why a policy is not usable.
@@ -119,22 +111,16 @@ struct Raw {
     #[serde(default)]
     keys: Vec<RawKey>,
     #[serde(default)]
-    limits: Ceilings,
+    limits: Wanted,
     #[serde(default)]
     min_sequence: BTreeMap<String, u64>,
     #[serde(default)]
-    grants: RawGrants,
+    grants: BTreeMap<String, Value>,
     #[serde(default)]
     secrets: RawSecrets,
     #[serde(default)]
     config: RawConfig,
     metrics: Option<RawMetrics>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawGrants {
-    secrets: Option<Vec<String>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -207,6 +193,8 @@ impl Policy {
             let named = |problem| format!("the key `{}`: {problem}", key.name);
             TrustedKey::new(key.name.clone(), &key.public, key.roles, key.functions).map_err(named)
         });
+        raw.limits.check()?;
+        let folder = path.parent().unwrap_or_else(|| Path::new(""));
         let trust = Trust::new(keys.collect::<Result<_, _>>()?);
         let store = raw.store.url.map(|url| beside(path, &url)).transpose()?;
         if matches!(store, Some(Location::S3(_))) && !trust.is_signed() {
@@ -243,7 +231,7 @@ impl Policy {
             refresh,
             cache: raw.store.cache,
             ceilings: raw.limits,
-            secrets: raw.grants.secrets.map(grants).transpose()?,
+            grants: Ceiling::read(raw.grants, folder).map_err(|error| error.to_string())?,
             secrets_time: raw.secrets.time_to_live.map(|time| time.0),
             watched: raw
                 .config
@@ -257,14 +245,6 @@ impl Policy {
                 .map(|metrics| metrics.namespace.unwrap_or_else(|| NAMESPACE.to_owned())),
         })
     }
-}
-
-fn grants(texts: Vec<String>) -> Result<Vec<Grant>, String> {
-    let read = |text: String| {
-        let grant = text.parse();
-        grant.map_err(|problem| format!("[grants] secrets, `{text}`: {problem}"))
-    };
-    texts.into_iter().map(read).collect()
 }
 
 /// The key of a file that is watched. The store's own objects are not: their names say what they are.

@@ -9,10 +9,12 @@ use crate::engine::key::{Baseline, EngineKey};
 use crate::engine::{Artifacts, Engines, Origin};
 use crate::error::{Code, Failure, Fault, Level};
 use crate::event::Identity;
-use crate::guest::{Guest, Limits, Parts};
-use crate::overlay::{self, Overlay, Terms};
-use crate::policy::Ceilings;
+use crate::grant::Granted;
+use crate::guest::{Guest, Parts};
+use crate::limit::{Limits, Says, Wanted};
+use crate::overlay::{Overlay, Terms};
 use crate::quantity::Bytes;
+use crate::reach::Outside;
 use crate::reader::{Documents, Reader};
 use crate::release::{Serves, Side};
 use crate::secret::Vault;
@@ -37,15 +39,17 @@ pub struct Conditions {
     /// What a release gets that says nothing.
     pub defaults: Limits,
     /// The most that the policy allows.
-    pub ceilings: Ceilings,
+    pub ceilings: Wanted,
     /// What the command line says instead of the release.
-    pub overrides: Ceilings,
+    pub overrides: Wanted,
     /// The memory of the machine, where it is known to be all there is.
     pub memory: Option<MachineMemory>,
     /// Configuration above the store's.
     pub overlay: Overlay,
     /// Where secrets are had from.
     pub vault: Vault,
+    /// What guests reach the outside by.
+    pub outside: Outside,
     /// Where lines go.
     pub log: Log,
 }
@@ -53,12 +57,6 @@ pub struct Conditions {
 /// Why a release does not become a guest here, beyond what reading, loading and configuring it have to say.
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
-    /// It wants what this host can't give.
-    #[error("the release asks for the grant `{kind}`, which this host does not have")]
-    Grant {
-        /// The kind of grant.
-        kind: String,
-    },
     /// Nothing here may be loaded.
     #[error(
         "the store has no artifact of {component} for the engine {engine} whose statement counts, and this host does not compile"
@@ -93,7 +91,6 @@ pub enum PrepareError {
 impl Fault for PrepareError {
     fn code(&self) -> Code {
         match self {
-            Self::Grant { .. } => Code::GrantUnknown,
             Self::NoArtifact { .. } | Self::Unsigned => Code::ArtifactMissing,
             Self::TooLarge { .. } => Code::ReleaseTooLarge,
         }
@@ -108,7 +105,7 @@ impl Fault for PrepareError {
             Self::Unsigned => Some(
                 "sign the store: `crunchbox keys new`, then `crunchbox keys resign`".to_owned(),
             ),
-            Self::Grant { .. } | Self::TooLarge { .. } => None,
+            Self::TooLarge { .. } => None,
         }
     }
 }
@@ -173,7 +170,9 @@ impl Preparation {
             let signed = matches!(conditions.native, Native::Stored) && reader.trust().is_signed();
             let asked = signed.then_some(&engine);
             let documents = reader.documents(&self.serves, asked).await?;
-            check_grants(&documents.side)?;
+            // Before anything is fetched that it may not have, and before any event waits for a client of AWS.
+            let granted = conditions.granted(&self.address, &documents.side)?;
+            conditions.outside.prepare(&granted).await?;
             if matches!(conditions.native, Native::Stored) {
                 // What is not there may come; it is asked for again at the next try.
                 stored(reader, &documents)?;
@@ -273,6 +272,9 @@ impl Preparation {
             limits: conditions.limits(&documents.side, artifact.bytes()),
             config,
             vault: conditions.vault.clone(),
+            reach: conditions
+                .outside
+                .reach(conditions.granted(&self.address, &documents.side)?)?,
         };
         Ok((Arc::clone(artifact), parts))
     }
@@ -324,32 +326,38 @@ impl Conditions {
         Ok(self.overlay.config(below, &terms, facts)?)
     }
 
+    /// What the release may reach here.
+    ///
+    /// # Errors
+    /// A classified failure that names the grant.
+    pub fn granted(&self, address: &Address, side: &Side) -> Result<Granted, Failure> {
+        let terms = Terms::of(&side.release)?;
+        let channel = channel_of(address);
+        let facts = self.overlay.facts(address.function.as_str(), &channel);
+        self.overlay.granted(side.layers(), &terms.grants, facts)
+    }
+
     /// What the release may use up here.
     fn limits(&self, side: &Side, artifact_bytes: u64) -> Limits {
-        let sealed = &side.release.limits;
-        let overridden = self.overrides.time.map(|time| time.0);
-        let time = overridden
-            .or_else(|| sealed.time())
-            .unwrap_or(self.defaults.time);
-        let memory = self.overrides.memory.or_else(|| sealed.memory());
         let available = self
             .memory
             .map(|machine| machine.for_guest(Bytes(artifact_bytes)));
-        let memory = memory.or(available).unwrap_or(self.defaults.memory);
-        let most = [self.ceilings.memory, available];
-        Limits {
-            time: self.ceilings.time.map_or(time, |most| most.0.min(time)),
-            memory: most.into_iter().flatten().fold(memory, Bytes::min),
-            response: self.defaults.response,
+        let defaults = Limits {
+            memory: available.unwrap_or(self.defaults.memory),
+            ..self.defaults
+        };
+        let sealed = Wanted::from(&side.release.limits);
+        let mut limits = match self.overrides == Wanted::default() {
+            true => defaults.with(&sealed, Says::Release, &self.ceilings),
+            false => defaults
+                .with(&sealed, Says::Release, &Wanted::default())
+                .with(&self.overrides, Says::Argument, &self.ceilings),
+        };
+        limits.capped_memory(available, Says::Machine);
+        if let Some(warning) = limits.warning() {
+            self.log.host(Level::Warn, &warning);
         }
-    }
-}
-
-fn check_grants(side: &Side) -> Result<(), PrepareError> {
-    let mut kinds = side.release.grants.keys();
-    match kinds.find(|kind| *kind != overlay::SECRETS) {
-        Some(kind) => Err(PrepareError::Grant { kind: kind.clone() }),
-        None => Ok(()),
+        limits
     }
 }
 

@@ -11,9 +11,9 @@ mod resign;
 
 use crate::address::FunctionName;
 use crate::error::{Code, Failure};
+use crate::grant::Ceiling;
 use crate::reader::Reader;
 use crate::release::{Author, Envelope};
-use crate::secret::Grant;
 use crate::store::{self, Condition, Store, StoreError, Tag};
 use crate::template::Template;
 use crate::trust::{KeyId, Role};
@@ -39,8 +39,8 @@ pub struct Publisher {
     pub keys: Keyring,
     /// Who does all this.
     pub author: Author,
-    /// What secrets the policy lets releases refer to; none where it says nothing.
-    pub secrets: Option<Vec<Grant>>,
+    /// The most that the policy lets releases reach.
+    pub ceiling: Ceiling,
     /// Files of configuration that hosts read beside what is published.
     pub watched: Vec<Template>,
 }

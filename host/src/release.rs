@@ -10,13 +10,12 @@ mod statement;
 use crate::address::FunctionName;
 use crate::component::Digest;
 use crate::config::{Layer, Schema, Tier};
-use crate::quantity::{Bytes, Time};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
-use std::collections::BTreeMap;
-use std::time::Duration;
 
+pub use crate::grant::Sealed as Grants;
+pub use crate::limit::SealedLimits;
 pub use channel::{Author, Channel, Move, Serves};
 pub use diff::{Diff, Side};
 pub use envelope::{Envelope, SIGNATURES_MAX};
@@ -105,41 +104,6 @@ pub struct ComponentRef {
     /// What it exports, sorted.
     pub exports: Vec<String>,
 }
-
-/// What a release may use up; what it does not say, the host's defaults do.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct SealedLimits {
-    /// The longest an event may take, in milliseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub time_ms: Option<u64>,
-    /// All memories and tables together, in bytes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub memory_bytes: Option<u64>,
-}
-
-impl SealedLimits {
-    /// From what a manifest says.
-    pub fn new(time: Option<Time>, memory: Option<Bytes>) -> Self {
-        Self {
-            time_ms: time.map(|time| u64::try_from(time.0.as_millis()).unwrap_or(u64::MAX)),
-            memory_bytes: memory.map(|memory| memory.0),
-        }
-    }
-
-    /// The longest an event may take.
-    pub fn time(&self) -> Option<Duration> {
-        self.time_ms.map(Duration::from_millis)
-    }
-
-    /// All memories and tables together.
-    pub fn memory(&self) -> Option<Bytes> {
-        self.memory_bytes.map(Bytes)
-    }
-}
-
-/// What a release may reach, by kind. A host refuses a release with a kind that it does not know.
-pub type Grants = BTreeMap<String, Vec<Value>>;
 
 /// A release.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -299,7 +263,10 @@ mod tests {
                 config: vec![
                     Layer::parse(Tier::Base, "c.json", br#"{"b": 1, "a": {"z": 1.5}}"#).unwrap(),
                 ],
-                limits: SealedLimits::new(None, Some(Bytes::mebi(64))),
+                limits: SealedLimits {
+                    memory_bytes: Some(64 << 20),
+                    ..SealedLimits::default()
+                },
                 ..Contents::default()
             },
         )

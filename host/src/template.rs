@@ -15,9 +15,23 @@ impl Facts {
         self
     }
 
+    /// Adds facts that are not known yet.
+    #[must_use]
+    pub fn or(mut self, others: impl IntoIterator<Item = (String, String)>) -> Self {
+        for (name, value) in others {
+            self.0.entry(name).or_insert(value);
+        }
+        self
+    }
+
     /// Whether there is a fact of that name.
     pub fn knows(&self, name: &str) -> bool {
         self.0.contains_key(name)
+    }
+
+    /// What is said of a name, whether it is a plain word or not.
+    pub fn said(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
     }
 
     fn get(&self, name: &str) -> Result<&str, String> {
@@ -69,6 +83,23 @@ impl Template {
         Ok(Self(pieces))
     }
 
+    /// The text with a digit in every place: what can be checked before anything is known.
+    pub fn plain(&self) -> String {
+        let pieces = self.0.iter().map(|piece| match piece {
+            Piece::Text(text) => text.as_str(),
+            Piece::Fact(_) => "1",
+        });
+        pieces.collect()
+    }
+
+    /// The names that it asks for.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|piece| match piece {
+            Piece::Fact(name) => Some(name.as_str()),
+            Piece::Text(_) => None,
+        })
+    }
+
     /// The text with everything filled in.
     ///
     /// # Errors
@@ -106,6 +137,34 @@ fn last(parts: &mut [String]) -> &mut String {
     parts
         .last_mut()
         .expect("there is a first part, and none is taken away")
+}
+
+/// A text where each `*` stands for anything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Glob {
+    text: String,
+    parts: Vec<String>,
+}
+
+impl Glob {
+    /// Takes a text as it is.
+    pub fn new(text: &str) -> Self {
+        Self {
+            text: text.to_owned(),
+            parts: text.split('*').map(str::to_owned).collect(),
+        }
+    }
+
+    /// Whether a text is meant.
+    pub fn matches(&self, text: &str) -> bool {
+        fits(&self.parts, text)
+    }
+
+    /// Whether all that another means, this one means too. Some that it does mean are not seen.
+    pub fn contains(&self, other: &Self) -> bool {
+        // What a star stands for is more than a star, and only a star of this one takes it.
+        self.matches(&other.text)
+    }
 }
 
 /// Whether the parts come one after the other, the first at the beginning, the last at the end.

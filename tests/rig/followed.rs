@@ -9,12 +9,13 @@ use crunchbox::engine::Engines;
 use crunchbox::error::{Failure, Level};
 use crunchbox::event::{Invocation, Outcome};
 use crunchbox::follow::{Follower, Following, Looks};
-use crunchbox::guest::Limits;
 use crunchbox::host::Host;
+use crunchbox::limit::{Limits, Wanted};
 use crunchbox::overlay::{Overlay, facts};
-use crunchbox::policy::{Ceilings, Refresh};
+use crunchbox::policy::Refresh;
 use crunchbox::prepare::{Conditions, Native};
 use crunchbox::quantity::Bytes;
+use crunchbox::reach::Outside;
 use crunchbox::secret::Vault;
 use crunchbox::settings::MachineMemory;
 use crunchbox::store::{Folder, Store};
@@ -168,14 +169,15 @@ impl<'a> Setting<'a> {
         let conditions = Conditions {
             native: Native::Stored,
             defaults: Limits::default(),
-            ceilings: Ceilings::default(),
-            overrides: Ceilings::default(),
+            ceilings: Wanted::default(),
+            overrides: Wanted::default(),
             memory: Some(MachineMemory {
                 total: Bytes::mebi(self.memory),
                 concurrency: 1,
             }),
             overlay: self.overlay,
             vault: self.vault.unwrap_or_else(Vault::empty),
+            outside: Outside::default(),
             log: log.clone(),
         };
         let names = facts(reader.function().as_str(), Shop::live().as_str());

@@ -3,6 +3,7 @@
 mod deployed;
 mod followed;
 mod moto;
+mod postgres;
 mod project;
 mod runtime_api;
 mod s3;
@@ -11,6 +12,7 @@ pub mod shop;
 pub use deployed::{Deployed, Running};
 pub use followed::{Followed, Setting, opened};
 pub use moto::Moto;
+pub use postgres::Postgres;
 pub use project::Project;
 pub use runtime_api::{Event, RuntimeApi};
 pub use s3::{ACCESS_KEY, Fault, S3, SECRET_KEY, Seen};
@@ -24,11 +26,15 @@ use crunchbox::engine::compile::{CompileLimits, Compiler};
 use crunchbox::error::{Failure, Level};
 use crunchbox::event::{Invocation, Outcome};
 use crunchbox::function::{Function, Surroundings};
-use crunchbox::guest::Limits;
+use crunchbox::grant::{Ceiling, Grants};
 use crunchbox::host::Host;
+use crunchbox::limit::Limits;
 use crunchbox::quantity::Bytes;
+use crunchbox::reach::Outside;
 use crunchbox::secret::Vault;
+use crunchbox::settings::Environment;
 use crunchbox::telemetry::{Format, Log, Memory};
+use crunchbox::template::Facts;
 use crunchbox::toolchain::{Setup, Traces, Wanted, cargo_build};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -133,6 +139,8 @@ impl Rig {
             limits: Limits::default(),
             config: Config::default(),
             vault: Vault::empty(),
+            granted: Default::default(),
+            outside: Outside::default(),
         };
         Self {
             component: component.to_owned(),
@@ -144,6 +152,26 @@ impl Rig {
     /// How many events may run at once; two unless said.
     pub fn at_once(mut self, events: usize) -> Self {
         self.at_once = events.try_into().unwrap();
+        self
+    }
+
+    /// What it may reach, as `[grants]` says it.
+    pub fn grants(mut self, grants: serde_json::Value) -> Self {
+        let table = serde_json::from_value(grants).unwrap();
+        let grants = Grants::read(table, root()).unwrap();
+        self.function.granted = grants.fill(&Facts::default(), &Ceiling::default()).unwrap();
+        self
+    }
+
+    /// What its host has in its environment.
+    pub fn environment(mut self, variables: &[(&str, &str)]) -> Self {
+        let environment: Environment = variables.iter().copied().collect();
+        self.function.outside = Outside::new(&environment, None);
+        self
+    }
+
+    pub fn limits(mut self, set: impl FnOnce(&mut Limits)) -> Self {
+        set(&mut self.function.limits);
         self
     }
 

@@ -10,7 +10,6 @@ use crunchbox::engine::key::Baseline;
 use crunchbox::error::Failure;
 use crunchbox::guest::Shape;
 use crunchbox::publish::{Keyring, Move, Publisher, Sealed, SecretKey, Terms};
-use crunchbox::quantity::Bytes;
 use crunchbox::reader::Reader;
 use crunchbox::release::{Author, Contents, SealedLimits};
 use crunchbox::store::{Location, S3Store, Store};
@@ -60,7 +59,7 @@ impl Shop {
                 at: jiff::Timestamp::now(),
                 message: "a test".into(),
             },
-            secrets: None,
+            ceiling: Default::default(),
             watched: Vec::new(),
         };
         Self {
@@ -222,5 +221,8 @@ pub fn shape(component: &Component) -> Shape {
 
 /// Limits that say nothing but how much memory.
 pub fn memory_limit(bytes: u64) -> SealedLimits {
-    SealedLimits::new(None, Some(Bytes(bytes)))
+    SealedLimits {
+        memory_bytes: Some(bytes),
+        ..SealedLimits::default()
+    }
 }

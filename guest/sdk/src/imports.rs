@@ -1,5 +1,8 @@
 //! What the host offers, under one name each: the real host in a component, a made-up one natively.
 
+use crate::objects::Entry;
+use std::time::{Duration, SystemTime};
+
 /// A configuration error as the host tells it.
 pub(crate) struct HostConfigError {
     pub(crate) code: String,
@@ -21,10 +24,21 @@ pub(crate) enum Fact {
     Identity,
 }
 
+/// An entry of a listing as the host tells it.
+pub(crate) fn object_entry(at: String, size: u64, modified_ms: u64) -> Entry {
+    let age = Duration::from_millis(modified_ms);
+    Entry {
+        at,
+        size,
+        modified: SystemTime::UNIX_EPOCH + age,
+    }
+}
+
 #[cfg(target_arch = "wasm32")]
 mod component {
-    use super::{Fact, HostConfigError};
-    use crate::bindings::crunchbox::function::{config, invocation, log};
+    use super::{Fact, HostConfigError, object_entry};
+    use crate::bindings::crunchbox::function::{config, invocation, log, objects};
+    use crate::objects::{Entry, ObjectError};
 
     pub(crate) fn fact(fact: Fact) -> Option<String> {
         match fact {
@@ -80,6 +94,65 @@ mod component {
             ::log::Level::Error => log::Level::Error,
         };
         log::emit(level, message, fields);
+    }
+
+    #[derive(Debug)]
+    pub(crate) struct ObjectReader(objects::Reader);
+
+    impl ObjectReader {
+        pub(crate) fn open(at: &str) -> Result<Option<Self>, ObjectError> {
+            let reader = objects::read(at).map_err(object_error)?;
+            Ok(reader.map(Self))
+        }
+
+        pub(crate) fn size(&self) -> u64 {
+            self.0.size()
+        }
+
+        pub(crate) fn read(&self, most: u32) -> Result<Vec<u8>, ObjectError> {
+            self.0.read(most).map_err(object_error)
+        }
+    }
+
+    #[derive(Debug)]
+    pub(crate) struct ObjectWriter(objects::Writer);
+
+    impl ObjectWriter {
+        pub(crate) fn create(at: &str) -> Result<Self, ObjectError> {
+            objects::write(at).map(Self).map_err(object_error)
+        }
+
+        pub(crate) fn write(&self, bytes: &[u8]) -> Result<(), ObjectError> {
+            self.0.write(bytes).map_err(object_error)
+        }
+
+        pub(crate) fn finish(&self) -> Result<(), ObjectError> {
+            self.0.finish().map_err(object_error)
+        }
+    }
+
+    #[derive(Debug)]
+    pub(crate) struct ObjectListing(objects::Listing);
+
+    impl ObjectListing {
+        pub(crate) fn open(prefix: &str) -> Result<Self, ObjectError> {
+            objects::list(prefix).map(Self).map_err(object_error)
+        }
+
+        pub(crate) fn next(&self) -> Result<Vec<Entry>, ObjectError> {
+            let entries = self.0.next().map_err(object_error)?.into_iter();
+            let entries =
+                entries.map(|entry| object_entry(entry.at, entry.size, entry.modified_ms));
+            Ok(entries.collect())
+        }
+    }
+
+    fn object_error(error: objects::ObjectError) -> ObjectError {
+        ObjectError {
+            code: error.code,
+            message: error.message,
+            retryable: error.retryable,
+        }
     }
 
     /// Does not return.

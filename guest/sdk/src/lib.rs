@@ -40,6 +40,7 @@ pub mod events;
 mod failure;
 mod imports;
 mod logger;
+pub mod objects;
 mod run;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;

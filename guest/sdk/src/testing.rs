@@ -1,7 +1,9 @@
-//! A made-up host for native tests: `cargo test` runs a handler with the context and config that the test says.
+//! A made-up host for native tests: `cargo test` runs a handler with the context, the config and the objects that the test
+//! says.
 
 use crate::Context;
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// A made-up invocation. Build it, then [`run`](Self::run) a handler in it.
@@ -18,6 +20,7 @@ struct State {
     client_context: Option<String>,
     remaining_ms: Option<u64>,
     config: Option<serde_json::Value>,
+    objects: BTreeMap<String, Vec<u8>>,
     lines: Vec<String>,
 }
 
@@ -35,6 +38,15 @@ impl Made {
     pub fn config(self, json: &str) -> Self {
         let tree = serde_json::from_str(json).expect("the made-up configuration is JSON");
         self.with(|state| state.config = Some(tree))
+    }
+
+    /// Puts an object where the handler may read it. Everything is granted here.
+    #[must_use]
+    pub fn object(self, at: &str, bytes: impl Into<Vec<u8>>) -> Self {
+        let bytes = bytes.into();
+        self.with(|state| {
+            state.objects.insert(at.to_owned(), bytes);
+        })
     }
 
     /// Sets the request id.
@@ -80,6 +92,11 @@ impl Made {
         call(Context::current())
     }
 
+    /// The bytes of an object, as it was put there or written by the handler; none where there is none.
+    pub fn object_at(&self, at: &str) -> Option<Vec<u8>> {
+        self.state.borrow().objects.get(at).cloned()
+    }
+
     /// The lines logged so far, each `LEVEL message`.
     pub fn log_lines(&self) -> Vec<String> {
         self.state.borrow().lines.clone()
@@ -101,8 +118,10 @@ impl Drop for Restore {
 /// The imports' native side: answers from the made-up invocation of this thread, or with nothing outside of one.
 pub(crate) mod host {
     use super::{CURRENT, State};
-    use crate::imports::{Fact, HostConfigError};
+    use crate::imports::{Fact, HostConfigError, object_entry};
+    use crate::objects::{Entry, ObjectError};
     use serde_json::Value;
+    use std::cell::{Cell, RefCell};
 
     fn ask<R>(question: impl FnOnce(&mut State) -> R) -> R {
         CURRENT.with_borrow(|made| match made {
@@ -172,6 +191,96 @@ pub(crate) mod host {
             let config = state.config.as_ref();
             config.map(|_| "made-up config".to_owned())
         })
+    }
+
+    /// When the made-up objects were written.
+    const MODIFIED_MS: u64 = 1_700_000_000_000;
+
+    #[derive(Debug)]
+    pub(crate) struct ObjectReader {
+        bytes: Vec<u8>,
+        offset: Cell<usize>,
+    }
+
+    impl ObjectReader {
+        pub(crate) fn open(at: &str) -> Result<Option<Self>, ObjectError> {
+            let bytes = ask(|state| state.objects.get(at).cloned());
+            Ok(bytes.map(|bytes| Self {
+                bytes,
+                offset: Cell::new(0),
+            }))
+        }
+
+        pub(crate) fn size(&self) -> u64 {
+            u64::try_from(self.bytes.len()).unwrap_or(u64::MAX)
+        }
+
+        pub(crate) fn read(&self, most: u32) -> Result<Vec<u8>, ObjectError> {
+            let rest = &self.bytes[self.offset.get()..];
+            let most = usize::try_from(most.max(1)).unwrap_or(usize::MAX);
+            let piece = &rest[..rest.len().min(most)];
+            self.offset.set(self.offset.get() + piece.len());
+            Ok(piece.to_vec())
+        }
+    }
+
+    #[derive(Debug)]
+    pub(crate) struct ObjectWriter {
+        at: String,
+        /// None when it is finished.
+        bytes: RefCell<Option<Vec<u8>>>,
+    }
+
+    impl ObjectWriter {
+        pub(crate) fn create(at: &str) -> Result<Self, ObjectError> {
+            Ok(Self {
+                at: at.to_owned(),
+                bytes: RefCell::new(Some(Vec::new())),
+            })
+        }
+
+        pub(crate) fn write(&self, bytes: &[u8]) -> Result<(), ObjectError> {
+            let mut held = self.bytes.borrow_mut();
+            let held = held.as_mut().ok_or_else(|| self.over())?;
+            held.extend_from_slice(bytes);
+            Ok(())
+        }
+
+        pub(crate) fn finish(&self) -> Result<(), ObjectError> {
+            let bytes = self.bytes.take().ok_or_else(|| self.over())?;
+            ask(|state| state.objects.insert(self.at.clone(), bytes));
+            Ok(())
+        }
+
+        fn over(&self) -> ObjectError {
+            ObjectError {
+                code: "Crunchbox.ObjectUnavailable".to_owned(),
+                message: format!("`{}` cannot be used: it is finished", self.at),
+                retryable: false,
+            }
+        }
+    }
+
+    #[derive(Debug)]
+    pub(crate) struct ObjectListing(RefCell<Vec<Entry>>);
+
+    impl ObjectListing {
+        pub(crate) fn open(prefix: &str) -> Result<Self, ObjectError> {
+            let entries = ask(|state| {
+                let objects = state.objects.iter();
+                let objects = objects.filter(|(at, _)| at.starts_with(prefix));
+                let entries = objects.map(|(at, bytes)| {
+                    let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+                    object_entry(at.clone(), size, MODIFIED_MS)
+                });
+                entries.collect()
+            });
+            Ok(Self(RefCell::new(entries)))
+        }
+
+        pub(crate) fn next(&self) -> Result<Vec<Entry>, ObjectError> {
+            Ok(self.0.take())
+        }
     }
 
     pub(crate) fn threshold() -> log::LevelFilter {

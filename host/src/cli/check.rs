@@ -3,18 +3,28 @@
 use super::printer::{self};
 use super::start::{ArtifactArguments, BuildArguments, resolve};
 use crate::component::{Component, Digest};
+use crate::config::Layers;
 use crate::engine::{Artifacts, Engines};
-use crate::error::Failure;
+use crate::error::{Code, Failure};
 use crate::event::Identity;
-use crate::guest::{Guest, HANDLER, Limits, Parts, Shape, is_offered};
+use crate::grant::{Ceiling, Grants};
+use crate::guest::{Guest, HANDLER, Parts, Shape, is_offered};
+use crate::limit::Limits;
+use crate::manifest::Manifest;
+use crate::policy::{self, Policy};
 use crate::quantity::Bytes;
+use crate::review::Review;
 use crate::secret::Vault;
 use crate::settings::Variables;
 use crate::telemetry::printable;
+use crate::template::Facts;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
-/// Say what a component is, what it imports, and whether this host can run it.
+/// Say what a component is, what it imports, what it may reach, and whether this host can run it.
+///
+/// With a project, what it asks for in [grants] of crunchbox.toml is held against what the component imports, and against
+/// a policy: the one of the project, or `--policy`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Check {
     /// A component (.wasm), or the folder of a project.
@@ -22,6 +32,9 @@ pub(super) struct Check {
     path: PathBuf,
     #[command(flatten)]
     build: BuildArguments,
+    /// The operator's policy to hold grants against [default: the project's policy.toml, if there is one]
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
     /// Print JSON.
     #[arg(long)]
     pub(super) json: bool,
@@ -32,7 +45,14 @@ pub(super) struct Check {
 impl Check {
     pub(super) async fn execute(&self, variables: Variables<'_>) -> Result<(), Failure> {
         let target = resolve(&self.path, self.build.wanted(), variables)?;
-        let description = describe(&target.component, self.artifacts.artifacts(variables)?).await?;
+        let artifacts = self.artifacts.artifacts(variables)?;
+        let mut description = describe(&target.component, artifacts).await?;
+        let policy = self.policy(target.manifest.as_ref())?;
+        description.review = reviewed(
+            &description.shape.imports,
+            target.manifest.as_ref(),
+            &policy.grants,
+        )?;
         let text = if self.json {
             description.json().to_string()
         } else {
@@ -40,6 +60,21 @@ impl Check {
         };
         printer::result(format!("{text}\n").as_bytes())?;
         description.refusal().map_or(Ok(()), Err)
+    }
+
+    fn policy(&self, manifest: Option<&Manifest>) -> Result<Policy, Failure> {
+        let own = manifest.map(|manifest| manifest.folder.join(policy::FILE_NAME));
+        let Some(path) = self.policy.clone().or(own) else {
+            return Ok(Policy::default());
+        };
+        match Policy::find(&path)? {
+            Some(policy) => Ok(policy),
+            None if self.policy.is_none() => Ok(Policy::default()),
+            None => {
+                let message = format!("there is no policy at `{}`", path.display());
+                Err(Failure::new(Code::PolicyInvalid, message))
+            }
+        }
     }
 }
 
@@ -50,6 +85,7 @@ pub(super) struct Description {
     bytes: u64,
     artifact_bytes: u64,
     shape: Shape,
+    review: Review,
     refusal: Option<Failure>,
 }
 
@@ -64,6 +100,7 @@ pub(super) async fn describe(path: &Path, artifacts: Artifacts) -> Result<Descri
         limits: Limits::default(),
         config: Default::default(),
         vault: Vault::empty(),
+        reach: Default::default(),
     };
     let refusal = Guest::load(&engines, &artifact, parts)
         .err()
@@ -72,18 +109,40 @@ pub(super) async fn describe(path: &Path, artifacts: Artifacts) -> Result<Descri
         digest: component.digest(),
         bytes: u64::try_from(component.bytes().len()).unwrap_or(u64::MAX),
         artifact_bytes: artifact.bytes(),
+        review: Review::default(),
         shape,
         refusal,
     })
 }
 
+/// What a project's component may reach, as far as can be told before there is a channel.
+pub(super) fn reviewed(
+    imports: &[String],
+    manifest: Option<&Manifest>,
+    ceiling: &Ceiling,
+) -> Result<Review, Failure> {
+    let Some(manifest) = manifest else {
+        let (grants, facts) = (Grants::default(), Facts::default());
+        return Ok(Review::of(imports, &grants, &facts, ceiling));
+    };
+    let mut layers = Layers::new();
+    manifest
+        .layers()?
+        .into_iter()
+        .for_each(|layer| layers.add(layer));
+    let facts = Facts::default().with("function", manifest.name.as_str());
+    Ok(Review::of(
+        imports,
+        &manifest.grants,
+        &layers.facts(facts),
+        ceiling,
+    ))
+}
+
 /// What an import gives a guest of this host.
 fn meaning(import: &str) -> &'static str {
     if !is_offered(import) {
-        return match import.split(['/', '@']).next().unwrap_or_default() {
-            "wasi:http" => "not offered, unless there is an `http` grant",
-            _ => "not offered",
-        };
+        return "not offered";
     }
     let interface = import.split('@').next().unwrap_or_default();
     match interface {
@@ -91,25 +150,18 @@ fn meaning(import: &str) -> &'static str {
         "wasi:cli/exit" => "ends the event as a failure",
         "wasi:cli/stdin" | "wasi:cli/environment" => "empty",
         _ if interface.starts_with("wasi:cli/") => "no terminal",
-        _ if interface.starts_with("wasi:filesystem/") => {
-            "no files, unless there is a `scratch` grant"
-        }
-        _ if interface.starts_with("wasi:sockets/") => "no network, unless there is a `tcp` grant",
+        _ if interface.starts_with("wasi:filesystem/") => "no files but a `scratch` grant's",
+        _ if interface.starts_with("wasi:sockets/") => "no network but a `tcp` grant's",
+        _ if interface.starts_with("wasi:http/") => "no requests but an `http` grant's",
+        "crunchbox:function/objects" => "no objects but an `objects` grant's",
         _ => "works",
     }
-}
-
-/// The grants without which an import is refused or comes to nothing.
-fn grant(import: &str) -> Option<&'static str> {
-    ["http", "scratch", "tcp"]
-        .into_iter()
-        .find(|grant| meaning(import).contains(&format!("`{grant}`")))
 }
 
 impl Description {
     /// Why this host would not run it.
     pub(super) fn refusal(self) -> Option<Failure> {
-        self.refusal
+        self.refusal.or_else(|| self.review.refusal().cloned())
     }
 
     fn kind(&self) -> &'static str {
@@ -120,22 +172,9 @@ impl Description {
         }
     }
 
-    /// What it could use if it were granted; this version grants nothing.
-    fn grants(&self) -> Vec<&'static str> {
-        let mut grants: Vec<_> = self
-            .shape
-            .imports
-            .iter()
-            .filter_map(|import| grant(import))
-            .collect();
-        grants.sort_unstable();
-        grants.dedup();
-        grants
-    }
-
     pub(super) fn text(&self) -> String {
         let mut text = format!(
-            "    Component {}\n    Size      {} ({} compiled)\n    Shape     {}\n    Instances {}\n    Grants    {}",
+            "    Component {}\n    Size      {} ({} compiled)\n    Shape     {}\n    Instances {}",
             self.digest,
             Bytes(self.bytes),
             Bytes(self.artifact_bytes),
@@ -145,13 +184,6 @@ impl Description {
             } else {
                 "on demand; too large for the pool"
             },
-            match self.grants().as_slice() {
-                [] => "none to use".to_owned(),
-                grants => format!(
-                    "could use {}; this version has no such grants",
-                    grants.join(", ")
-                ),
-            }
         );
         for (index, import) in self.shape.imports.iter().enumerate() {
             let label = if index == 0 { "Imports" } else { "" };
@@ -160,6 +192,10 @@ impl Description {
                 printable(import),
                 meaning(import)
             ));
+        }
+        for (index, line) in self.review.lines().iter().enumerate() {
+            let label = if index == 0 { "Reach" } else { "" };
+            text.push_str(&format!("\n    {label:<9} {line}"));
         }
         text
     }
@@ -173,10 +209,10 @@ impl Description {
             "shape": self.kind(),
             "imports": self.shape.imports.iter().map(|name| json!({"name": name, "gives": meaning(name)})).collect::<Vec<_>>(),
             "exports": self.shape.exports,
-            "grants": self.grants(),
+            "reach": self.review,
             "fitsPool": self.shape.fits_pool,
-            "runs": self.refusal.is_none(),
-            "refusal": self.refusal.as_ref().map(super::report::failure_json),
+            "runs": self.refusal.is_none() && self.review.refusal().is_none(),
+            "refusal": self.refusal.as_ref().or(self.review.refusal()).map(super::report::failure_json),
         })
     }
 }

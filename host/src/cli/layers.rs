@@ -3,9 +3,9 @@
 use crate::address::Address;
 use crate::config::{Config, Layer, Tier};
 use crate::error::Failure;
+use crate::grant::Ceiling;
 use crate::manifest::Manifest;
 use crate::overlay::Overlay;
-use crate::secret::Grant;
 use crate::settings::Variables;
 use std::path::{Path, PathBuf};
 
@@ -28,10 +28,10 @@ impl LayerArguments {
     pub(super) fn overlay(
         &self,
         manifest: Option<&Manifest>,
-        ceiling: Option<Vec<Grant>>,
+        ceiling: &Ceiling,
         variables: Variables<'_>,
     ) -> Result<Overlay, Failure> {
-        let mut overlay = Overlay::new(variables, ceiling);
+        let mut overlay = Overlay::new(variables, ceiling.clone());
         if let Some(manifest) = manifest.filter(|_| !self.no_local) {
             overlay.layers.extend(manifest.local()?);
         }

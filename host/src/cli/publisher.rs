@@ -8,6 +8,7 @@ use crate::error::{Code, Failure, Level};
 use crate::manifest::Manifest;
 use crate::publish::{Keyring, Move, Moved, Proposal, Publisher, Terms, Until};
 use crate::release::{Author, Serves, StoreConfig};
+use crate::review::Review;
 use crate::settings::Variables;
 use crate::telemetry::printable;
 use jiff::{SignedDuration, SpanRelativeTo, Timestamp};
@@ -172,7 +173,7 @@ impl SigningArguments {
         given.extend(environment.map(|text| ("CRUNCHBOX_KEY".to_owned(), text)));
         Ok(Publisher {
             reader: shelf.reader(function)?,
-            secrets: shelf.policy.secrets.clone(),
+            ceiling: shelf.policy.grants.clone(),
             watched: shelf.policy.watched.clone(),
             keys: Keyring {
                 given,
@@ -300,11 +301,24 @@ fn show(printer: &Printer, proposal: &Proposal) {
         for line in lines.filter(|line| !first || line.starts_with("grants")) {
             text.push_str(&format!("\n      {}", printable(&line)));
         }
+        text.push_str(&review_text(&proposal.review));
         if proposal.diff.widens() && proposal.from.is_some() {
             text.push_str("\n      the release may reach MORE than the one before");
         }
         text
     });
+}
+
+/// Shows what a component may reach.
+pub(super) fn show_review(printer: &Printer, review: &Review) {
+    if !review.rows.is_empty() {
+        printer.text(|| review_text(review).trim_start_matches('\n').to_owned());
+    }
+}
+
+fn review_text(review: &Review) -> String {
+    let lines = review.lines().into_iter();
+    lines.map(|line| format!("\n      {line}")).collect()
 }
 
 fn report(printer: &Printer, proposal: &Proposal, moved: Moved) {
@@ -340,5 +354,6 @@ fn move_json(proposal: &Proposal, moved: Moved) -> Value {
         },
         "serves": serves,
         "diff": proposal.diff,
+        "reach": proposal.review,
     })
 }

@@ -1,8 +1,9 @@
 //! `crunchbox release` and `deploy`: a project into the store, and on to a channel.
 
+use super::check::reviewed;
 use super::printer::{self, Printer};
 use super::progress::Progress;
-use super::publisher::{MoveArguments, SigningArguments, release_with};
+use super::publisher::{MoveArguments, SigningArguments, release_with, show_review};
 use super::shelf::{Shelf, StoreArguments, done};
 use super::start::{ArtifactArguments, Target, report_build, resolve};
 use super::{keys, test};
@@ -11,12 +12,15 @@ use crate::component::Component;
 use crate::config::{Extent, Layers};
 use crate::error::{Code, Failure};
 use crate::function::try_out;
-use crate::guest::{Limits, Parts};
+use crate::grant::Ceiling;
+use crate::guest::Parts;
+use crate::limit::{self, Limits, Says};
 use crate::manifest::Manifest;
 use crate::overlay::{facts, stand_in};
 use crate::policy::Policy;
 use crate::publish::{PROBE, Publisher, Sealed, TARGETS, Written};
 use crate::quantity::{Bytes, Time};
+use crate::review::Review;
 use crate::secret::Vault;
 use crate::settings::Variables;
 use crate::store::Location;
@@ -172,8 +176,15 @@ impl ReleaseArguments {
         let sealed = seal(printer, manifest, &target.component, artifacts).await?;
         let shelf = self.store.open(Some(&manifest.folder), variables).await?;
         let shelf = with_keys(printer, shelf).await?;
+        let imports = &sealed.release.component.imports;
+        let review = reviewed(imports, Some(manifest), &shelf.policy.grants)?;
+        show_review(printer, &review);
+        if let Some(refusal) = review.refusal() {
+            return Err(refusal.clone());
+        }
         let publisher = self.signing.publisher(&shelf, &manifest.name)?;
-        let uploaded = self.upload(printer, &shelf, &publisher, &sealed).await?;
+        let mut uploaded = self.upload(printer, &shelf, &publisher, &sealed).await?;
+        uploaded.review = review;
         report(printer, &manifest.name, &sealed, &uploaded, started);
         Ok((sealed, publisher))
     }
@@ -202,13 +213,18 @@ impl ReleaseArguments {
         }
         progress.say("uploading the release");
         let release = publisher.upload_release(sealed).await?;
-        Ok(Uploaded { release, targets })
+        Ok(Uploaded {
+            release,
+            targets,
+            review: Review::default(),
+        })
     }
 }
 
 struct Uploaded {
     release: Written,
     targets: Vec<crate::publish::Precompiled>,
+    review: Review,
 }
 
 fn report(
@@ -247,6 +263,7 @@ fn report(
             "component": sealed.component.digest(),
             "bytes": sealed.release.component.size,
             "changed": uploaded.release == Written::Now,
+            "reach": uploaded.review,
             "artifacts": uploaded.targets.iter().map(|target| json!({
                 "target": target.target,
                 "engine": target.engine,
@@ -265,8 +282,6 @@ async fn seal(
     artifacts: crate::engine::Artifacts,
 ) -> Result<Sealed, Failure> {
     let component = Component::read(component)?;
-    let defaults = Limits::default();
-    let wanted = manifest.limits;
     let contents = manifest.contents()?;
     let mut layers = Layers::new();
     contents
@@ -278,14 +293,11 @@ async fn seal(
     let names = stand_in(facts(manifest.name.as_str(), "some-channel"));
     let parts = Parts {
         identity: crate::event::Identity::default(),
-        limits: Limits {
-            time: wanted.time.map_or(defaults.time, |time| time.0),
-            memory: wanted.memory.unwrap_or(defaults.memory),
-            response: defaults.response,
-        },
+        limits: Limits::default().with(&manifest.limits, Says::Release, &limit::Wanted::default()),
         // Other layers will say more; what these say has to be right.
-        config: layers.settle(&terms.rules(None, names, Extent::Part))?,
+        config: layers.settle(&terms.rules(&Ceiling::default(), names, Extent::Part))?,
         vault: Vault::empty(),
+        reach: Default::default(),
     };
     let shape = try_out(&component, parts, artifacts, printer.log()).await?;
     Ok(Sealed::new(

@@ -20,30 +20,77 @@ pub(super) fn outcome_text(printer: &Printer, event: &str, outcome: &Outcome) ->
     let usage = &outcome.usage;
     match &outcome.result {
         Ok(response) => format!(
-            "  {} {event}: {} in {}   {}   {} → Lambda {} MB is enough",
+            "  {} {event}: {} in {}   {}   {} → Lambda {} MB is enough{}",
             printer.mark("✓", true),
             Bytes(u64::try_from(response.len()).unwrap_or(u64::MAX)),
             Time(usage.instantiate + usage.call),
             split(usage),
             memory(usage),
-            lambda_mb(usage.memory_peak)
+            lambda_mb(usage.memory_peak),
+            grants(usage)
         ),
         Err(failure) => {
             let reason = failure_text(printer, event, failure);
             if usage.memory_limit == 0 {
                 return reason;
             }
-            format!("{reason}\n    {}   {}", split(usage), memory(usage))
+            format!(
+                "{reason}\n    {}   {}{}",
+                split(usage),
+                memory(usage),
+                grants(usage)
+            )
         }
     }
 }
 
 fn split(usage: &Usage) -> String {
     format!(
-        "instantiate {} · call {}",
+        "instantiate {} · call {} · cpu {}",
         Time(usage.instantiate),
-        Time(usage.call)
+        Time(usage.call),
+        Time(usage.cpu)
     )
+}
+
+/// What went through grants, on a line of its own; and lines of the log that were cut.
+fn grants(usage: &Usage) -> String {
+    let mut parts: Vec<String> = usage
+        .grants
+        .used()
+        .map(|(kind, figures)| {
+            let denied = match figures.denied {
+                0 => String::new(),
+                denied => format!(", {denied} denied"),
+            };
+            format!(
+                "{} {} calls, {} out, {} in{denied}",
+                kind.name(),
+                figures.calls,
+                Bytes(figures.sent),
+                Bytes(figures.received)
+            )
+        })
+        .collect();
+    if usage.scratch_peak > 0 {
+        parts.push(format!("scratch at most {}", Bytes(usage.scratch_peak)));
+    }
+    if usage.log_cut > 0 {
+        parts.push(format!("{} log lines cut", usage.log_cut));
+    }
+    match parts.as_slice() {
+        [] => String::new(),
+        parts => format!("\n    {}", parts.join(" · ")),
+    }
+}
+
+/// The same for programs.
+fn grants_json(usage: &Usage) -> Value {
+    let used = usage
+        .grants
+        .used()
+        .map(|(kind, figures)| (kind.name().to_owned(), json!(figures)));
+    Value::Object(used.collect())
 }
 
 fn memory(usage: &Usage) -> String {
@@ -61,7 +108,9 @@ pub(super) fn outcome_json(event: &str, outcome: &Outcome) -> Value {
         "type": "report",
         "event": event,
         "outcome": outcome.code(),
-        "ms": {"instantiate": ms(usage.instantiate), "call": ms(usage.call)},
+        "ms": {"instantiate": ms(usage.instantiate), "call": ms(usage.call), "cpu": ms(usage.cpu)},
+        "grants": grants_json(usage),
+        "scratch": {"peakBytes": usage.scratch_peak},
         "memory": {"peakBytes": usage.memory_peak, "limitBytes": usage.memory_limit},
         "log": {"lines": usage.log_lines, "cut": usage.log_cut},
     });
@@ -152,6 +201,20 @@ pub(super) struct Summary {
     times: Vec<Duration>,
     failed: usize,
     peak: usize,
+    /// The time of each event, and how much of it a processor was at work.
+    work: Vec<(Duration, Duration)>,
+}
+
+/// The memory at which a Lambda function has one processor to itself; with less it has a part of one.
+/// Source: <https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html>.
+const LAMBDA_VCPU_MB: u64 = 1_769;
+
+/// How long an event takes where a processor is shared with others: waiting is the same, work takes longer.
+fn at_lambda(time: Duration, cpu: Duration, megabytes: u64) -> Duration {
+    let waiting = time.saturating_sub(cpu);
+    let part = LAMBDA_VCPU_MB.max(megabytes);
+    let cpu = u64::try_from(cpu.as_micros()).unwrap_or(u64::MAX);
+    waiting + Duration::from_micros(cpu.saturating_mul(part) / megabytes.max(1))
 }
 
 impl Summary {
@@ -161,8 +224,19 @@ impl Summary {
             return;
         }
         self.peak = self.peak.max(outcome.usage.memory_peak);
-        self.times
-            .push(outcome.usage.instantiate + outcome.usage.call);
+        let time = outcome.usage.instantiate + outcome.usage.call;
+        self.times.push(time);
+        self.work.push((time, outcome.usage.cpu));
+    }
+
+    /// The Lambda memory that fits, and the longest that an event takes there.
+    fn needs(&self) -> (u64, Duration) {
+        let megabytes = lambda_mb(self.peak);
+        let times = self
+            .work
+            .iter()
+            .map(|(time, cpu)| at_lambda(*time, *cpu, megabytes));
+        (megabytes, times.max().unwrap_or_default())
     }
 
     fn rank(&self, percent: usize) -> Duration {
@@ -185,13 +259,15 @@ impl Summary {
         if ok == 0 {
             return head;
         }
+        let (megabytes, longest) = self.needs();
         format!(
-            "{head}   p50 {} · p90 {} · max {}   memory at most {} → Lambda {} MB is enough",
+            "{head}   p50 {} · p90 {} · max {}   memory at most {}\n    \
+             → Lambda {megabytes} MB is enough, and takes about {} for the longest event there",
             Time(self.rank(50)),
             Time(self.rank(90)),
             Time(self.rank(100)),
             Bytes(u64::try_from(self.peak).unwrap_or(u64::MAX)),
-            lambda_mb(self.peak)
+            Time(longest)
         )
     }
 
@@ -204,7 +280,9 @@ impl Summary {
         if !self.times.is_empty() {
             let rank = |percent| ms(self.rank(percent));
             summary["ms"] = json!({"p50": rank(50), "p90": rank(90), "max": rank(100)});
-            summary["memory"] = json!({"peakBytes": self.peak, "lambdaMB": lambda_mb(self.peak)});
+            let (megabytes, longest) = self.needs();
+            summary["memory"] = json!({"peakBytes": self.peak, "lambdaMB": megabytes});
+            summary["lambda"] = json!({"memoryMB": megabytes, "longestMs": ms(longest)});
         }
         summary
     }
@@ -213,6 +291,15 @@ impl Summary {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn on_a_part_of_a_processor_work_takes_longer_and_waiting_does_not() {
+        let ms = Duration::from_millis;
+        assert_eq!(at_lambda(ms(30), ms(10), 1769), ms(30));
+        assert_eq!(at_lambda(ms(30), ms(10), 3538), ms(30));
+        assert_eq!(at_lambda(ms(30), ms(0), 128), ms(30));
+        assert_eq!(at_lambda(ms(10), ms(10), 128).as_millis(), 138);
+    }
 
     #[test]
     fn the_advised_lambda_size_holds_host_guest_and_a_quarter_more() {

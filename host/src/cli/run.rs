@@ -9,14 +9,15 @@ use crate::address::Address;
 use crate::config::Config;
 use crate::engine::Origin;
 use crate::error::Failure;
-use crate::event::{Outcome, RESPONSE_BYTES_MAX};
+use crate::event::Outcome;
 use crate::front::local::{self, EventSource};
 use crate::function::{Function, Ready, Surroundings, start_release};
-use crate::guest::Limits;
-use crate::overlay;
-use crate::policy::Ceilings;
+use crate::grant::{Ceiling, Granted};
+use crate::limit::{Limits, Says, Wanted};
+use crate::overlay::{self, Overlay};
 use crate::prepare::{Conditions, Native, Preparation};
 use crate::quantity::{Bytes, Time};
+use crate::reach::Outside;
 use crate::resolve::resolve as resolve_address;
 use crate::secret::Vault;
 use crate::settings::Variables;
@@ -90,11 +91,23 @@ impl Run {
     async fn built(&self, printer: &Printer, variables: Variables<'_>) -> Result<Ready, Failure> {
         let target = resolve(&self.path, self.build.wanted(), variables)?;
         report_build(printer, &target);
+        let manifest = target.manifest.as_ref();
+        let overlay = self
+            .layers
+            .overlay(manifest, &Ceiling::default(), variables)?;
         let function = Function {
             name: target.name(),
             limits: self.limits(&target),
-            config: self.config(&target, variables)?,
+            config: self.config(&target, &overlay)?,
             vault: Vault::new(variables.clone(), None),
+            granted: match manifest {
+                Some(manifest) => manifest.granted(&overlay)?,
+                None => Granted::default(),
+            },
+            outside: Outside::new(
+                variables,
+                manifest.and_then(|manifest| manifest.store.clone()),
+            ),
         };
         let surroundings = Surroundings {
             artifacts: self.artifacts.artifacts(variables)?,
@@ -127,17 +140,15 @@ impl Run {
             native: Native::Local(self.artifacts.artifacts(variables)?),
             defaults: Limits::default(),
             ceilings: shelf.policy.ceilings,
-            overrides: Ceilings {
-                time: self.time,
-                memory: self.memory,
-            },
+            overrides: self.overrides(),
             memory: None,
             overlay: self.layers.overlay(
                 project_of(address)?.as_ref(),
-                shelf.policy.secrets.clone(),
+                &shelf.policy.grants,
                 variables,
             )?,
             vault: Vault::new(variables.clone(), shelf.policy.secrets_time),
+            outside: Outside::new(variables, Some(shelf.location.clone())),
             log: printer.log().clone(),
         };
         let watched = shelf.watched(printer, address).await?;
@@ -157,30 +168,31 @@ impl Run {
     }
 
     /// The layers, weak to strong: the project's base, the environment, its local file, `--config`, `--set`.
-    fn config(&self, target: &Target, variables: Variables<'_>) -> Result<Config, Failure> {
-        let manifest = target.manifest.as_ref();
-        let overlay = self.layers.overlay(manifest, None, variables)?;
-        match manifest {
-            Some(manifest) => manifest.config(&overlay),
+    fn config(&self, target: &Target, overlay: &Overlay) -> Result<Config, Failure> {
+        match &target.manifest {
+            Some(manifest) => manifest.config(overlay),
             None => Ok(overlay.config_of_nothing(&target.name())?),
         }
     }
 
-    fn limits(&self, target: &Target) -> Limits {
-        let wanted = target
-            .manifest
-            .as_ref()
-            .map(|manifest| manifest.limits)
-            .unwrap_or_default();
-        let defaults = Limits::default();
-        Limits {
-            time: self
-                .time
-                .or(wanted.time)
-                .map_or(defaults.time, |time| time.0),
-            memory: self.memory.or(wanted.memory).unwrap_or(defaults.memory),
-            response: RESPONSE_BYTES_MAX,
+    /// What was typed instead of what the manifest or the release says.
+    fn overrides(&self) -> Wanted {
+        Wanted {
+            time: self.time,
+            memory: self.memory,
+            ..Wanted::default()
         }
+    }
+
+    fn limits(&self, target: &Target) -> Limits {
+        let manifest = target.manifest.as_ref();
+        let wanted = manifest.map(|manifest| manifest.limits).unwrap_or_default();
+        let none = Wanted::default();
+        Limits::default().with(&wanted, Says::Release, &none).with(
+            &self.overrides(),
+            Says::Argument,
+            &none,
+        )
     }
 }
 

@@ -7,13 +7,14 @@ use super::start::{ArtifactArguments, BuildArguments, Target, report_build, reso
 use crate::config::{Config, ConfigError};
 use crate::engine::Artifacts;
 use crate::error::{Code, Failure};
-use crate::event::RESPONSE_BYTES_MAX;
 use crate::front::local::{self, EXPECTED, EventSource};
 use crate::function::{Function, Surroundings};
-use crate::guest::Limits;
+use crate::grant::{Ceiling, Granted};
+use crate::limit::{Limits, Says, Wanted};
 use crate::manifest::Manifest;
 use crate::overlay::Overlay;
 use crate::quantity::Time;
+use crate::reach::Outside;
 use crate::secret::Vault;
 use crate::settings::Variables;
 use serde_json::{Value, json};
@@ -86,17 +87,15 @@ pub(super) async fn run(
         return Ok(());
     }
     let wanted = target.manifest.as_ref().map(|manifest| manifest.limits);
-    let (wanted, defaults) = (wanted.unwrap_or_default(), Limits::default());
-    let config = config(target, variables)?;
+    let wanted = wanted.unwrap_or_default();
+    let (config, granted) = config(target, variables)?;
     let function = Function {
         name: target.name(),
-        limits: Limits {
-            time: wanted.time.map_or(defaults.time, |time| time.0),
-            memory: wanted.memory.unwrap_or(defaults.memory),
-            response: RESPONSE_BYTES_MAX,
-        },
+        limits: Limits::default().with(&wanted, Says::Release, &Wanted::default()),
         config,
         vault: Vault::new(variables.clone(), None),
+        granted,
+        outside: Outside::new(variables, None),
     };
     let surroundings = Surroundings {
         artifacts,
@@ -138,22 +137,24 @@ pub(super) async fn run(
 }
 
 /// The base, and what the project has for its tests; nothing of this machine, so that everybody's tests are the same.
-fn config(target: &Target, variables: Variables<'_>) -> Result<Config, Failure> {
+fn config(target: &Target, variables: Variables<'_>) -> Result<(Config, Granted), Failure> {
     let Some(manifest) = &target.manifest else {
-        return Ok(Config::default());
+        return Ok((Config::default(), Granted::default()));
     };
-    let facts = Overlay::new(variables, None).facts(manifest.name.as_str(), "local");
-    let layers = manifest
-        .layers()?
-        .into_iter()
-        .chain(manifest.test_layers()?);
-    let config = Overlay::default().config(layers, &manifest.terms()?, facts);
-    config.map_err(|error| match error {
+    let facts = Overlay::new(variables, Ceiling::default()).facts(manifest.name.as_str(), "local");
+    let overlay = Overlay {
+        layers: manifest.test_layers()?,
+        ..Overlay::default()
+    };
+    let granted = overlay.granted(manifest.layers()?, &manifest.grants, facts.clone());
+    let config = overlay.config(manifest.layers()?, &manifest.terms()?, facts);
+    let config = config.map_err(|error| match error {
         error @ ConfigError::Unmet(_) => Failure::from(error).with_hint(
             "give what tests need in a file, and name it in crunchbox.toml: `[test] config = [\"test.toml\"]`",
         ),
         error => error.into(),
-    })
+    })?;
+    Ok((config, granted?))
 }
 
 /// What is to be thought of a response.

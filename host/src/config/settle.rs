@@ -183,6 +183,11 @@ impl Layers {
         }
     }
 
+    /// What templates may ask for where these layers count: facts that are given, and values by their paths.
+    pub fn facts(&self, given: Facts) -> Facts {
+        known(&self.tree, given)
+    }
+
     fn written(&self, rules: &Rules<'_>, permits: Permits) -> (Config, Wrong) {
         let mut settling = Settling {
             rules,
@@ -195,7 +200,7 @@ impl Layers {
             wrong: Wrong::default(),
         };
         let strongest = self.headers.len().saturating_sub(1);
-        settling.know(&self.signed, 0, &mut String::new());
+        settling.know(&self.signed);
         let root = settling.table(&self.tree, (strongest, 0), 0, &mut Vec::new());
         if settling.secrets.len() > SECRETS_MAX {
             settling.wrong.denied.push(Issue {
@@ -275,23 +280,9 @@ struct Settling<'a> {
 
 impl Settling<'_> {
     /// Lets templates ask for the plain values of signed layers.
-    fn know(&mut self, tree: &Tree, since: usize, at: &mut String) {
-        for (key, child) in &tree.children {
-            let length = at.len();
-            path::push(at, key);
-            match child.settled(since) {
-                Settled::Value(_, value) => {
-                    if let Kind::Text(text) | Kind::Number(text) = &value.kind
-                        && !self.rules.facts.knows(at)
-                    {
-                        self.facts = std::mem::take(&mut self.facts).with(at, text);
-                    }
-                }
-                Settled::Table(_, since) => self.know(child, since, at),
-                Settled::Absent | Settled::Unmet(_) => {}
-            }
-            at.truncate(length);
-        }
+    fn know(&mut self, tree: &Tree) {
+        let given = std::mem::take(&mut self.facts);
+        self.facts = known(tree, given);
     }
 
     fn source(&self, link: &Link) -> Source {
@@ -460,5 +451,29 @@ impl Settling<'_> {
             )),
             _ => Ok(filled),
         }
+    }
+}
+
+/// The texts and numbers of a tree by their paths, as facts; what is given comes first.
+fn known(tree: &Tree, given: Facts) -> Facts {
+    let mut found = Vec::new();
+    collect(tree, 0, &mut String::new(), &mut found);
+    given.or(found)
+}
+
+fn collect(tree: &Tree, since: usize, at: &mut String, found: &mut Vec<(String, String)>) {
+    for (key, child) in &tree.children {
+        let length = at.len();
+        path::push(at, key);
+        match child.settled(since) {
+            Settled::Value(_, value) => {
+                if let Kind::Text(text) | Kind::Number(text) = &value.kind {
+                    found.push((at.clone(), text.to_string()));
+                }
+            }
+            Settled::Table(_, since) => collect(child, since, at, found),
+            Settled::Absent | Settled::Unmet(_) => {}
+        }
+        at.truncate(length);
     }
 }

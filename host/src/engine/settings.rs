@@ -1,11 +1,13 @@
 //! The engine's settings: one base shared by compiling and running, so that what one makes the other loads.
 
+use crate::limit::STACK;
+use crate::quantity::Bytes;
 use wasmtime::{
     Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails,
 };
 
-/// Stack for wasm frames, in bytes; wasmtime's own default, named so that it stays when that changes.
-const STACK_BYTES_MAX: usize = 512 << 10;
+/// What host calls have of a fiber's stack beyond the guest's part; as much as wasmtime's own defaults leave.
+const HOST_STACK: usize = (2 << 20) - (512 << 10);
 
 /// One instance in use per concurrent event, one for a smoke test beside them.
 const SMOKE: u32 = 1;
@@ -35,7 +37,7 @@ fn base() -> Config {
         .concurrency_support(false)
         .wasm_relaxed_simd(false)
         .wasm_memory64(false)
-        .max_wasm_stack(STACK_BYTES_MAX)
+        .max_wasm_stack(STACK.as_usize())
         // The default of this one reads an environment variable.
         .wasm_backtrace_details(WasmBacktraceDetails::Enable)
         .native_unwind_info(false)
@@ -93,9 +95,15 @@ pub(super) fn pooling(concurrency: u32) -> Config {
     config
 }
 
-/// Settings for running what does not fit the pool, and everything where the address space is too small for one.
-pub(super) fn on_demand() -> Config {
+/// Settings for running what does not fit the pool, and everything where the address space is too small for one, with a
+/// stack of so many bytes for the guest.
+pub(super) fn on_demand(stack: Bytes) -> Config {
     let mut config = base();
-    config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
+    let stack = stack.as_usize();
+    // Stack and host's part are one piece, so one grows with the other.
+    config
+        .async_stack_size(stack.saturating_add(HOST_STACK))
+        .max_wasm_stack(stack)
+        .allocation_strategy(InstanceAllocationStrategy::OnDemand);
     config
 }

@@ -1,8 +1,8 @@
 //! The clock that interrupts guests: a thread that advances the epoch each millisecond while a guest runs, and sleeps
 //! when none does. A thread and no timer of the async runtime, since a guest that never yields would starve that.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{JoinHandle, Thread};
 use std::time::Duration;
 use wasmtime::EngineWeak;
@@ -17,24 +17,33 @@ pub(crate) struct Ticker {
     handle: Option<JoinHandle<()>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct State {
     running: AtomicUsize,
     stopped: AtomicBool,
+    engines: Mutex<Vec<EngineWeak>>,
 }
 
 impl Ticker {
     pub(super) fn start(engines: Vec<EngineWeak>) -> std::io::Result<Self> {
-        let state = Arc::new(State::default());
+        let state = Arc::new(State {
+            engines: Mutex::new(engines),
+            ..State::default()
+        });
         let shared = Arc::clone(&state);
         let handle = std::thread::Builder::new()
             .name("ticker".to_owned())
-            .spawn(move || tick(&shared, &engines))?;
+            .spawn(move || tick(&shared))?;
         Ok(Self {
             state,
             thread: handle.thread().clone(),
             handle: Some(handle),
         })
+    }
+
+    /// Lets the clock advance another engine's epoch too.
+    pub(super) fn add(&self, engine: EngineWeak) {
+        self.state.engines().push(engine);
     }
 
     /// Keeps the clock going until the guard is dropped.
@@ -43,6 +52,19 @@ impl Ticker {
             self.thread.unpark();
         }
         Running(Arc::clone(&self.state))
+    }
+}
+
+impl State {
+    fn engines(&self) -> MutexGuard<'_, Vec<EngineWeak>> {
+        // Taken for a push or a pass, neither of which leaves anything half done.
+        self.engines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("State")
     }
 }
 
@@ -66,7 +88,7 @@ impl Drop for Running {
     }
 }
 
-fn tick(state: &State, engines: &[EngineWeak]) {
+fn tick(state: &State) {
     while !state.stopped.load(Ordering::Acquire) {
         if state.running.load(Ordering::Acquire) == 0 {
             // An `unpark` between the look and this call is remembered, so no start is missed.
@@ -74,7 +96,7 @@ fn tick(state: &State, engines: &[EngineWeak]) {
             continue;
         }
         std::thread::park_timeout(TICK);
-        for engine in engines.iter().filter_map(EngineWeak::upgrade) {
+        for engine in state.engines().iter().filter_map(EngineWeak::upgrade) {
             engine.increment_epoch();
         }
     }

@@ -12,6 +12,8 @@ use crate::error::{Code, Failure, Level};
 use crate::event::{Invocation, Outcome, check_json};
 use crate::follow::Follower;
 use crate::host::Host;
+use crate::limit::Says;
+use crate::quantity::Time;
 use crate::settings::{Lambda, Variables};
 use crate::telemetry::Log;
 use api::{NextEvent, RuntimeApi};
@@ -95,6 +97,7 @@ async fn serve_from(api: &RuntimeApi, started: Started, concurrency: u32) -> End
         follower: started.follower.map(Mutex::new),
         metrics: started.metrics,
         alone: concurrency == 1,
+        too_long: Mutex::new(Duration::ZERO),
         cold: AtomicBool::new(true),
         ending: AtomicBool::new(false),
         handling: watch::Sender::new(0),
@@ -143,6 +146,8 @@ struct Serving {
     metrics: Option<String>,
     /// One event at a time: Lambda freezes the process between events, so that timers are of no use.
     alone: bool,
+    /// The time limit that was last found to be longer than events get.
+    too_long: Mutex<Duration>,
     /// No event has been handled yet.
     cold: AtomicBool,
     /// One loop has ended; no other asks for another event.
@@ -160,6 +165,23 @@ impl Serving {
             && follower.is_stale()
         {
             follower.look_before(&self.host, left(deadline)).await;
+        }
+    }
+
+    /// Says once of a time limit that no event here gets: Lambda tells of its own only with an event.
+    async fn check_timeout(&self, got: Duration) {
+        let limits = self.host.guest().limits();
+        if limits.time <= got || !matches!(limits.time_by, Says::Release | Says::Policy) {
+            return;
+        }
+        let mut told = self.too_long.lock().await;
+        if *told != limits.time {
+            *told = limits.time;
+            let (wanted, got) = (Time(limits.time), Time(got));
+            let message = format!(
+                "limits.time is {wanted}, but this Lambda function's Timeout leaves an event {got}: raise Timeout, or lower limits.time"
+            );
+            self.host.log().host(Level::Warn, &message);
         }
     }
 
@@ -233,6 +255,7 @@ async fn poll_one(api: &RuntimeApi, state: &Serving) -> Ended {
         let deadline = next
             .deadline_ms
             .map(|deadline| instant_of(deadline, SystemTime::now()));
+        state.check_timeout(left(deadline)).await;
         state.look_before(deadline).await;
         let outcome = answer(api, &state.host, &next, deadline).await;
         state.summarise(&next, &outcome);

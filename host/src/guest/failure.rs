@@ -1,14 +1,15 @@
 //! What a trap means: which limit struck, or what the guest did, and where. The only place that reads wasmtime's errors
 //! of a running guest.
 
-use super::GuestState;
+use super::{Allowed, GuestState};
 use crate::bindings::crunchbox::function::types::Failure as GuestFailure;
 use crate::error::{Code, Failure};
 use crate::event::check_json;
 use crate::interface::invocation::Abort;
+use crate::limit::Limits;
 use crate::quantity::{Bytes, Time};
 use std::collections::HashSet;
-use std::time::Duration;
+use wasmtime::component::ResourceTableError;
 use wasmtime::{FrameInfo, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
@@ -24,6 +25,10 @@ const DETAILS_BYTES_MAX: usize = 64 << 10;
 /// What wasmtime says, in no type of its own, when more is copied in one call than allowed. Inside a call of the guest
 /// the error has a call stack; after the guest has returned, it is the response that is too much.
 const HOST_CALL_EXHAUSTED: &str = "fuel allocated for hostcalls";
+
+/// The same of more handles than allowed, and of more random bytes.
+const TOO_MANY_HANDLES: &str = "store handle limit exceeded";
+const TOO_RANDOM: &str = "exceeds limit";
 
 /// The longest line of a trace; a name section may hold names of any length.
 const PLACE_BYTES_MAX: usize = 1 << 10;
@@ -87,15 +92,22 @@ pub(super) fn returned(failure: GuestFailure) -> Failure {
 }
 
 /// A guest stopped while it waited.
-pub(super) fn timed_out(limit: Duration) -> Failure {
-    Failure::new(
-        Code::TimeLimit,
-        format!("stopped after {}, the time it had", Time(limit)),
-    )
+pub(super) fn timed_out(allowed: &Allowed) -> Failure {
+    let time = Time(allowed.time);
+    if allowed.is_callers {
+        let message = format!("stopped after {time}, at the caller's deadline");
+        return Failure::new(Code::TimeLimit, message)
+            .with_hint("do less in one event, or raise Timeout of the Lambda function");
+    }
+    let message = format!(
+        "stopped after {time}: limits.time is {}",
+        Time(allowed.limits.time)
+    );
+    Failure::new(Code::TimeLimit, message).with_hint(allowed.limits.time_by.hint("time"))
 }
 
 /// A guest stopped by a trap, its own or one of ours.
-pub(super) fn trapped(error: &wasmtime::Error, state: &GuestState, allowed: Duration) -> Failure {
+pub(super) fn trapped(error: &wasmtime::Error, state: &GuestState, allowed: &Allowed) -> Failure {
     let trap = error.downcast_ref::<Trap>();
     let trace = error
         .downcast_ref::<WasmBacktrace>()
@@ -106,10 +118,12 @@ pub(super) fn trapped(error: &wasmtime::Error, state: &GuestState, allowed: Dura
     } else if trap == Some(&Trap::Interrupt) {
         timed_out(allowed)
     } else if trap == Some(&Trap::StackOverflow) || exhausted_its_own_stack(error) {
-        Failure::new(
-            Code::StackLimit,
-            "the call stack grew beyond its limit, in a deep recursion",
-        )
+        let message = format!(
+            "the call stack grew beyond its limit, in a deep recursion: limits.stack is {}, beside what the language \
+             keeps in memory",
+            allowed.limits.stack
+        );
+        Failure::new(Code::StackLimit, message)
     } else if let Some(I32Exit(status)) = error.downcast_ref::<I32Exit>() {
         let how = if *status == 0 { "success" } else { "an error" };
         Failure::new(
@@ -117,13 +131,13 @@ pub(super) fn trapped(error: &wasmtime::Error, state: &GuestState, allowed: Dura
             format!("the guest ended its process, as {how}, instead of returning"),
         )
     } else if let Some(wanted) = state.limiter.refused() {
-        memory(wanted, state.limiter.limit())
-    } else if frames(error).is_empty() && root_cause(error).contains(HOST_CALL_EXHAUSTED) {
-        let message = format!(
-            "the response or failure has more than {} bytes",
-            super::HOST_CALL_BYTES_MAX
-        );
-        Failure::new(Code::ResponseTooLarge, message)
+        memory(wanted, &allowed.limits)
+    } else if let Some(elements) = state.limiter.too_many_elements() {
+        let most = allowed.limits.tables;
+        let message = format!("tables would have had {elements} elements: limits.tables is {most}");
+        Failure::new(Code::PartsLimit, message).with_hint(raise("tables"))
+    } else if let Some(failure) = exhausted(error, &allowed.limits) {
+        failure
     } else {
         Failure::new(
             Code::Trap,
@@ -138,18 +152,20 @@ pub(super) fn trapped(error: &wasmtime::Error, state: &GuestState, allowed: Dura
 pub(super) fn no_instance(
     error: &wasmtime::Error,
     state: &GuestState,
-    allowed: Duration,
+    allowed: &Allowed,
 ) -> Failure {
     let ran = error.is::<Trap>() || error.is::<I32Exit>() || error.is::<WasmBacktrace>();
-    if ran || state.limiter.refused().is_some() {
+    let limiter = &state.limiter;
+    if ran || limiter.refused().is_some() || limiter.too_many_elements().is_some() {
         return trapped(error, state, allowed);
     }
     let cause = root_cause(error);
     if cause.contains(TOO_MANY_PARTS) {
-        return Failure::new(
-            Code::ComponentInvalid,
-            format!("the component has more instances, memories or tables than allowed: {cause}"),
+        let most = allowed.limits.instances;
+        let message = format!(
+            "the component has more instances, memories or tables than limits.instances, {most}: {cause}"
         );
+        return Failure::new(Code::PartsLimit, message).with_hint(raise("instances"));
     }
     Failure::new(
         Code::HostSetup,
@@ -186,14 +202,43 @@ fn panicked(abort: &Abort, mut trace: Vec<String>) -> Failure {
     }
 }
 
-fn memory(wanted: usize, limit: usize) -> Failure {
-    let bytes = |count: usize| Bytes(u64::try_from(count).unwrap_or(u64::MAX));
-    let (wanted, over) = (bytes(wanted), bytes(wanted.saturating_sub(limit)));
-    let limit = bytes(limit);
-    Failure::new(
-        Code::MemoryLimit,
-        format!("asked for {wanted} in all, {over} more than limits.memory, {limit}"),
-    )
+/// What the engine says, in no type of its own, of what a guest used up of the host.
+fn exhausted(error: &wasmtime::Error, limits: &Limits) -> Option<Failure> {
+    let cause = root_cause(error);
+    if cause.contains(HOST_CALL_EXHAUSTED) {
+        let most = limits.host_call;
+        return Some(if frames(error).is_empty() {
+            let message = format!("the response or failure has more than {most} bytes");
+            Failure::new(Code::ResponseTooLarge, message)
+        } else {
+            let message =
+                format!("one call passed the host more than limits.host-call, {most} bytes");
+            Failure::new(Code::HostCallLimit, message).with_hint(raise("host-call"))
+        });
+    }
+    if cause.contains(TOO_MANY_HANDLES) || error.root_cause().is::<ResourceTableError>() {
+        let message = format!("held more handles than limits.handles, {}", limits.handles);
+        return Some(Failure::new(Code::HandleLimit, message).with_hint(raise("handles")));
+    }
+    cause.contains(TOO_RANDOM).then(|| {
+        let message = format!(
+            "asked for more random bytes in one call than limits.random, {}",
+            limits.random
+        );
+        Failure::new(Code::HostCallLimit, message).with_hint(raise("random"))
+    })
+}
+
+fn raise(limit: &str) -> String {
+    format!("raise `{limit}` under [limits] in crunchbox.toml, as far as policy.toml allows")
+}
+
+fn memory(wanted: usize, limits: &Limits) -> Failure {
+    let limit = limits.memory;
+    let wanted = Bytes(u64::try_from(wanted).unwrap_or(u64::MAX));
+    let over = Bytes(wanted.0.saturating_sub(limit.0));
+    let message = format!("asked for {wanted} in all, {over} more than limits.memory, {limit}");
+    Failure::new(Code::MemoryLimit, message).with_hint(limits.memory_by.hint("memory"))
 }
 
 fn root_cause(error: &wasmtime::Error) -> String {

@@ -1,31 +1,39 @@
 //! The memory limit of one event: the sum over all memories and tables, since wasmtime's own limit counts each memory
 //! by itself. Remembers the peak, and the growth it refused, so that the abort that follows can be told from others.
 
+use crate::limit::Limits;
 use wasmtime::ResourceLimiter;
 
 /// What one table element takes of the host.
 const TABLE_ELEMENT_BYTES: usize = size_of::<usize>();
-
-/// More instances, memories or tables than any toolchain makes. Each costs the host memory that the guest's limit does
-/// not count, up to megabytes for an instance with a million globals.
-const INSTANCES_MAX: usize = 64;
-const MEMORIES_MAX: usize = 64;
-const TABLES_MAX: usize = 64;
 
 #[derive(Debug)]
 pub(crate) struct MemoryLimiter {
     limit: usize,
     held: usize,
     refused: Option<usize>,
+    elements_max: usize,
+    elements: usize,
+    too_many_elements: Option<usize>,
+    parts_max: usize,
 }
 
 impl MemoryLimiter {
-    pub(crate) fn new(limit: usize) -> Self {
+    pub(crate) fn new(limits: &Limits) -> Self {
         Self {
-            limit,
+            limit: limits.memory.as_usize(),
             held: 0,
             refused: None,
+            elements_max: limits.tables,
+            elements: 0,
+            too_many_elements: None,
+            parts_max: limits.instances,
         }
+    }
+
+    /// How many elements its tables would have had after the last growth that was refused for their number.
+    pub(crate) fn too_many_elements(&self) -> Option<usize> {
+        self.too_many_elements
     }
 
     /// The most bytes held at once: WebAssembly gives none back.
@@ -36,10 +44,6 @@ impl MemoryLimiter {
     /// What the guest would have held after the last growth that was refused.
     pub(crate) fn refused(&self) -> Option<usize> {
         self.refused
-    }
-
-    pub(crate) fn limit(&self) -> usize {
-        self.limit
     }
 
     fn grow(&mut self, growth: usize) -> bool {
@@ -73,34 +77,51 @@ impl ResourceLimiter for MemoryLimiter {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        Ok(maximum.is_none_or(|maximum| desired <= maximum)
-            && self.grow(
-                desired
-                    .saturating_sub(current)
-                    .saturating_mul(TABLE_ELEMENT_BYTES),
-            ))
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        let growth = desired.saturating_sub(current);
+        let elements = self.elements.saturating_add(growth);
+        if elements > self.elements_max {
+            self.too_many_elements = Some(elements);
+            return Ok(false);
+        }
+        let grown = self.grow(growth.saturating_mul(TABLE_ELEMENT_BYTES));
+        if grown {
+            self.elements = elements;
+        }
+        Ok(grown)
     }
 
     fn instances(&self) -> usize {
-        INSTANCES_MAX
+        self.parts_max
     }
 
     fn memories(&self) -> usize {
-        MEMORIES_MAX
+        self.parts_max
     }
 
     fn tables(&self) -> usize {
-        TABLES_MAX
+        self.parts_max
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::quantity::Bytes;
+
+    fn limiter() -> MemoryLimiter {
+        MemoryLimiter::new(&Limits {
+            memory: Bytes(1000),
+            tables: 20,
+            ..Limits::default()
+        })
+    }
 
     #[test]
     fn memories_and_tables_count_together_and_the_refused_growth_is_remembered() {
-        let mut limiter = MemoryLimiter::new(1000);
+        let mut limiter = limiter();
         assert!(limiter.memory_growing(0, 600, None).unwrap());
         assert!(limiter.memory_growing(0, 300, None).unwrap());
         assert!(limiter.table_growing(0, 10, None).unwrap());
@@ -110,9 +131,21 @@ mod tests {
 
     #[test]
     fn a_growth_beyond_the_memorys_own_maximum_counts_for_nothing() {
-        let mut limiter = MemoryLimiter::new(1000);
+        let mut limiter = limiter();
         assert!(!limiter.memory_growing(0, 900, Some(600)).unwrap());
         assert!(!limiter.table_growing(0, 9, Some(8)).unwrap());
         assert_eq!((limiter.peak(), limiter.refused()), (0, None));
+    }
+
+    #[test]
+    fn elements_of_all_tables_count_together() {
+        let mut limiter = limiter();
+        assert!(limiter.table_growing(0, 15, None).unwrap());
+        assert!(limiter.table_growing(0, 5, None).unwrap());
+        assert!(!limiter.table_growing(5, 6, None).unwrap());
+        assert_eq!(
+            (limiter.too_many_elements(), limiter.refused()),
+            (Some(21), None)
+        );
     }
 }

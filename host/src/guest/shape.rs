@@ -6,13 +6,15 @@ use crate::engine::{EngineError, Engines, Loaded};
 /// The export that makes a component a function.
 pub const HANDLER: &str = "crunchbox:function/handler@0.1.0";
 
-/// Packages whose interfaces this host offers. WASI 0.2 is offered whole; only clocks and random do anything.
-pub const OFFERED: [&str; 8] = [
+/// Packages whose interfaces this host offers. WASI 0.2 is offered whole; what reaches outside of the guest comes to nothing
+/// without a grant.
+pub const OFFERED: [&str; 9] = [
     "crunchbox:function@0.1.0",
     "wasi:cli@0.2",
     "wasi:clocks@0.2",
     "wasi:config@0.2.0-rc.1",
     "wasi:filesystem@0.2",
+    "wasi:http@0.2",
     "wasi:io@0.2",
     "wasi:random@0.2",
     "wasi:sockets@0.2",
@@ -35,7 +37,7 @@ impl Shape {
     /// # Errors
     /// [`EngineError::Load`].
     pub fn of(engines: &Engines, artifact: &Artifact) -> Result<Self, EngineError> {
-        let loaded = engines.load(artifact)?;
+        let loaded = engines.load(artifact, crate::limit::STACK)?;
         Ok(Self::of_loaded(&loaded))
     }
 

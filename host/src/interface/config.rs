@@ -6,6 +6,7 @@ use crate::bindings::crunchbox::function::config::{self, ConfigError, Host};
 use crate::bindings::wasi::config::store;
 use crate::config::{self as layers, Config, Piece, path};
 use crate::error::{Fault, chain};
+use crate::meter::{Kind, Meter};
 use crate::secret::{SecretError, SecretText, Vault};
 use futures_util::future::try_join_all;
 use wasmtime::component::{HasData, Linker};
@@ -16,6 +17,7 @@ pub(crate) struct EventConfig {
     pub(crate) config: Config,
     pub(crate) vault: Vault,
     pub(crate) log: EventLog,
+    pub(crate) meter: Meter,
 }
 
 struct Has;
@@ -37,7 +39,11 @@ impl EventConfig {
     async fn secrets(&self, piece: Piece<'_>) -> Result<Vec<SecretText>, SecretError> {
         let secrets = piece.secrets().iter();
         let secrets = try_join_all(secrets.map(|secret| self.vault.get(&secret.reference))).await?;
-        secrets.iter().for_each(|secret| self.log.mask(secret));
+        for secret in &secrets {
+            self.meter.called(Kind::Secrets);
+            self.meter.received(Kind::Secrets, secret.reveal().len());
+            self.log.mask(secret);
+        }
         Ok(secrets)
     }
 

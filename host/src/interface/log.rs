@@ -10,10 +10,6 @@ use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use wasmtime::component::{HasData, Linker};
 
-/// The most bytes of log one event may write: enough for a page of findings per record of a large batch, and less than
-/// a tenth of a cent in CloudWatch.
-pub(crate) const LOG_BYTES_MAX: usize = 256 << 10;
-
 /// The longest line; longer ones are cut. CloudWatch takes up to 256 KiB, readers a good deal less.
 const LINE_BYTES_MAX: usize = 16 << 10;
 
@@ -41,6 +37,7 @@ struct Inner {
     log: Log,
     scope: Scope,
     left: usize,
+    allowed: usize,
     written: u64,
     cut: u64,
     stdout: Vec<u8>,
@@ -57,11 +54,13 @@ pub(crate) struct LogUsage {
 }
 
 impl EventLog {
-    pub(crate) fn new(log: Log, scope: Scope) -> Self {
+    /// The log of an event that may write so many bytes.
+    pub(crate) fn new(log: Log, scope: Scope, bytes_max: usize) -> Self {
         let inner = Inner {
             log,
             scope,
-            left: LOG_BYTES_MAX,
+            left: bytes_max,
+            allowed: bytes_max,
             written: 0,
             cut: 0,
             stdout: Vec::new(),
@@ -262,7 +261,7 @@ impl Inner {
             let message = format!(
                 "the log of this event was cut: {} lines or parts of lines beyond {} KiB an event and {} KiB a line left out",
                 self.cut,
-                LOG_BYTES_MAX >> 10,
+                self.allowed >> 10,
                 LINE_BYTES_MAX >> 10
             );
             let scope = Some(&self.scope);
@@ -333,6 +332,8 @@ impl Host for &EventLog {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const LOG_BYTES_MAX: usize = 256 << 10;
     use crate::telemetry::{Format, Memory};
 
     fn run(write: impl FnOnce(&EventLog)) -> (LogUsage, Vec<String>) {
@@ -343,7 +344,7 @@ mod tests {
             function: "f".into(),
             component: "c".into(),
         };
-        let event = EventLog::new(log.clone(), scope);
+        let event = EventLog::new(log.clone(), scope, LOG_BYTES_MAX);
         write(&event);
         let usage = event.finish();
         log.flush();

@@ -5,11 +5,13 @@ use crate::address::{Address, ChannelName};
 use crate::component::Digest;
 use crate::config::{ConfigError, Extent, Layers, Override, Rules};
 use crate::error::{Code, Failure};
+use crate::grant::Ceiling;
 use crate::overlay::{self, facts};
 use crate::prepare::channel_of;
 use crate::reader::{ReadError, SignedChannel};
 use crate::release::{Channel, Diff, Serves, Side, StoreConfig};
 use crate::resolve;
+use crate::review::Review;
 use crate::store::{Condition, StoreError};
 use crate::trust::Role;
 use crate::watched::Watched;
@@ -55,6 +57,8 @@ pub struct Proposal {
     pub to: Channel,
     /// Values of the configuration that are no defaults and are overridden after the move.
     pub overrides: Vec<Override>,
+    /// What the new state may reach.
+    pub review: Review,
     condition: Condition,
     config: Option<StoreConfig>,
 }
@@ -91,6 +95,16 @@ pub enum Until {
     Moment(Timestamp),
     /// For ever.
     Always,
+}
+
+/// What a state may reach, with what its signed layers say; the region is known where it runs.
+fn reviewed(address: &Address, side: &Side, ceiling: &Ceiling) -> Result<Review, Failure> {
+    let terms = overlay::Terms::of(&side.release)?;
+    let mut layers = Layers::new();
+    side.layers().for_each(|layer| layers.add(layer));
+    let facts = layers.facts(facts(address.function.as_str(), &channel_of(address)));
+    let imports = &side.release.component.imports;
+    Ok(Review::of(imports, &terms.grants, &facts, ceiling))
 }
 
 impl Publisher {
@@ -131,6 +145,15 @@ impl Publisher {
             // What served before is not held up.
             _ => Vec::new(),
         };
+        let review = match &to_side {
+            Some(side) => reviewed(&address, side, &self.ceiling)?,
+            None => Review::default(),
+        };
+        if let (Some(refusal), Move::Release(_) | Move::Both(..) | Move::Config(_)) =
+            (review.refusal(), wanted)
+        {
+            return Err(refusal.clone());
+        }
         // What was there before need not be there any more to be left.
         let from_side = match base.serves.as_ref() {
             Some(serves) => self.reader.documents(serves, None).await.ok(),
@@ -155,6 +178,7 @@ impl Publisher {
             from: now.cloned(),
             to,
             overrides,
+            review,
             condition: condition(current.as_ref()),
             config: wanted.config().cloned(),
         })
@@ -182,11 +206,7 @@ impl Publisher {
         let terms = overlay::Terms::of(&side.release)?;
         let rules = Rules {
             allow_unmet,
-            ..terms.rules(
-                self.secrets.as_deref(),
-                overlay::stand_in(names),
-                Extent::Whole,
-            )
+            ..terms.rules(&self.ceiling, overlay::stand_in(names), Extent::Whole)
         };
         let config = match layers.settle(&rules) {
             Err(error @ ConfigError::Unmet(_)) => {

@@ -1,8 +1,10 @@
 //! What a move would change, as somebody who answers for it wants to read it: code, imports, grants, limits, config.
 
-use super::{Grants, Release, StoreConfig};
+use super::{Grants as Sealed, Release, SealedLimits, StoreConfig};
 use crate::config::{Layer, Layers, path};
+use crate::grant::{Grants, shown};
 use crate::quantity::{Bytes, Time};
+use crate::template::Facts;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,6 +31,8 @@ pub struct Diff {
     pub time: Option<Changed<Option<u64>>>,
     /// The memory limit.
     pub memory: Option<Changed<Option<u64>>>,
+    /// Other limits, as `name before → after`.
+    pub limits: Vec<String>,
     /// Whether what must be true of the configuration is another.
     pub schema_changed: bool,
     /// Grants given now and not before: the release may reach more.
@@ -62,7 +66,7 @@ impl Diff {
     /// What changes from one state to another; with nothing before, everything is new.
     pub fn between(from: Option<&Side>, to: &Side) -> Self {
         let (old, new) = (from.map(|side| &side.release), &to.release);
-        let (no_grants, no_imports) = (Grants::new(), Vec::new());
+        let (no_grants, no_imports) = (Sealed::new(), Vec::new());
         let (imports_removed, imports_added) = sets(
             old.map_or(&no_imports, |old| &old.component.imports),
             &new.component.imports,
@@ -84,11 +88,17 @@ impl Diff {
             time: old.and_then(|old| Changed::between(old.limits.time_ms, new.limits.time_ms)),
             memory: old
                 .and_then(|old| Changed::between(old.limits.memory_bytes, new.limits.memory_bytes)),
+            limits: old
+                .map(|old| other_limits(&old.limits, &new.limits))
+                .unwrap_or_default(),
             schema_changed: old.is_some_and(|old| old.schema != new.schema),
             grants_added,
             grants_removed,
             ..Self::default()
         };
+        if let Some(from) = from {
+            diff.grants_added.extend(refilled(from, to));
+        }
         let after = resolved(to);
         let only = |a: &BTreeMap<String, String>, b: &BTreeMap<String, String>| {
             let only = a.keys().filter(|path| !b.contains_key(*path));
@@ -122,6 +132,7 @@ impl Diff {
         let mut list = |label: &str, sign: char, names: &[String]| {
             lines.extend(names.iter().map(|name| format!("{label:<8} {sign} {name}")));
         };
+        list("limits", '~', &self.limits);
         list("imports", '+', &self.imports_added);
         list("imports", '-', &self.imports_removed);
         list("grants", '+', &self.grants_added);
@@ -173,10 +184,60 @@ impl Side {
     }
 }
 
-fn listed(grants: &Grants) -> Vec<String> {
+/// What fills templates of grants with something else than before: the same words reach somewhere else.
+fn refilled(from: &Side, to: &Side) -> Vec<String> {
+    let facts = |side: &Side| {
+        let mut layers = Layers::new();
+        side.layers().for_each(|layer| layers.add(layer));
+        layers.facts(Facts::default())
+    };
+    let (old, new) = (facts(from), facts(to));
+    let asked = Grants::parse(&to.release.grants)
+        .map(|grants| grants.asked())
+        .unwrap_or_default();
+    let changed = asked
+        .into_iter()
+        .filter(|name| old.said(name) != new.said(name));
+    changed
+        .filter(|name| old.knows(name))
+        .map(|name| format!("another `{{{{{name}}}}}`"))
+        .collect()
+}
+
+/// Limits beside time and memory that are not what they were.
+fn other_limits(old: &SealedLimits, new: &SealedLimits) -> Vec<String> {
+    let counts = |limits: &SealedLimits| {
+        [
+            ("stack", limits.stack_bytes),
+            ("tables", limits.table_elements.map(count)),
+            ("instances", limits.instances.map(count)),
+            ("handles", limits.handles.map(count)),
+            ("host-call", limits.host_call_bytes),
+            ("response", limits.response_bytes),
+            ("log", limits.log_bytes),
+            ("random", limits.random_bytes),
+        ]
+    };
+    let said =
+        |count: Option<u64>| count.map_or_else(|| "default".to_owned(), |count| count.to_string());
+    let both = counts(old).into_iter().zip(counts(new));
+    both.filter(|(old, new)| old != new)
+        .map(|((name, old), (_, new))| format!("{name} {} → {}", said(old), said(new)))
+        .collect()
+}
+
+fn count(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+fn listed(grants: &Sealed) -> Vec<String> {
     grants
         .iter()
-        .flat_map(|(kind, values)| values.iter().map(move |value| format!("{kind} {value}")))
+        .flat_map(|(kind, values)| {
+            values
+                .iter()
+                .map(move |value| format!("{kind} {}", shown(value)))
+        })
         .collect()
 }
 
@@ -253,11 +314,32 @@ mod tests {
         );
         let wider = Diff::between(Some(&few), &many);
         assert!(wider.widens());
-        assert_eq!(wider.grants_added, [r#"http "GET https://b/*""#]);
+        assert_eq!(wider.grants_added, ["http GET https://b/*"]);
         assert!(!Diff::between(Some(&many), &few).widens());
         assert!(
             Diff::between(None, &few).widens(),
             "the first release's grants are new as well"
         );
+    }
+
+    #[test]
+    fn another_value_in_a_template_of_a_grant_widens() {
+        let grants = r#"{"tcp": ["{{db.host}}:5432"]}"#;
+        let old = side("a", r#"{"db": {"host": "x", "name": "n"}}"#, grants);
+        let moved = side("a", r#"{"db": {"host": "y", "name": "n"}}"#, grants);
+        let renamed = side("a", r#"{"db": {"host": "x", "name": "m"}}"#, grants);
+        let wider = Diff::between(Some(&old), &moved);
+        assert_eq!(wider.grants_added, ["another `{{db.host}}`"]);
+        assert!(wider.widens() && !Diff::between(Some(&old), &renamed).widens());
+    }
+
+    #[test]
+    fn other_certificates_in_a_grant_are_another_grant() {
+        let grant = |ca| format!(r#"{{"tcp": [{{"to": "db:1", "tls": "direct", "ca": "{ca}"}}]}}"#);
+        let (old, new) = (
+            side("a", "{}", &grant("one")),
+            side("a", "{}", &grant("other")),
+        );
+        assert!(Diff::between(Some(&old), &new).widens());
     }
 }

@@ -1,13 +1,13 @@
-//! A store in S3, or in a server that speaks its protocol. The only file besides the Lambda front that names AWS crates.
+//! A store in S3, or in a server that speaks its protocol.
 //!
 //! Credentials, region and endpoint come from where AWS's own tools take them, unless the location says otherwise.
 //! Every request ends within a bounded time; what a caller does with "no answer" is the caller's to say.
 
 use super::{Ask, Body, Condition, Entry, Found, S3Location, Store, StoreError, Tag};
+use crate::aws::s3::{self as aws, Patience, Trouble, status};
 use arc_swap::ArcSwap;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::{Region, SdkConfig};
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{Credentials, RequestChecksumCalculation, ResponseChecksumValidation};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
@@ -31,11 +31,12 @@ const WRITE_RATE_MIN: u64 = 64 << 10;
 const CONFLICT_PAUSE: Duration = Duration::from_millis(100);
 const CONFLICT_PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// Attempts at one request, the first among them.
-const ATTEMPTS: u32 = 3;
-
-/// The longest wait between two attempts.
-const BACKOFF: Duration = Duration::from_millis(500);
+/// How long requests are waited for, and how often they are tried.
+const PATIENCE: Patience = Patience {
+    connect: CONNECT_TIME,
+    attempt: READ_TIME,
+    attempts: 3,
+};
 
 /// Objects below a prefix of a bucket.
 pub struct S3Store {
@@ -128,83 +129,26 @@ impl S3Store {
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         let (store, key) = (self.location.clone(), key.to_owned());
-        let status = status(error);
-        let code = error.code().unwrap_or_default();
-        let problem = match (code, error.message()) {
-            ("", _) => crate::error::chain(error),
-            (code, Some(message)) => format!("{code}: {message}"),
-            (code, None) => code.to_owned(),
-        };
-        match (error, status) {
-            (SdkError::ServiceError(_), Some(404)) if code != "NoSuchBucket" => {
-                StoreError::Missing { store, key }
-            }
-            (SdkError::ServiceError(_), Some(400)) if code == "RequestTimeout" => {
-                StoreError::Unreachable {
-                    store,
-                    key,
-                    problem,
-                }
-            }
-            (SdkError::ServiceError(_), Some(400)) if code.contains("Token") => {
-                StoreError::Denied {
-                    store,
-                    key,
-                    problem,
-                }
-            }
-            (SdkError::ServiceError(_), Some(401 | 403)) => StoreError::Denied {
+        match aws::trouble(error) {
+            Trouble::Missing => StoreError::Missing { store, key },
+            Trouble::Conflict => StoreError::Conflict { store, key },
+            Trouble::Denied(problem) => StoreError::Denied {
                 store,
                 key,
                 problem,
             },
-            (SdkError::ServiceError(_), Some(409 | 412)) => StoreError::Conflict { store, key },
-            (SdkError::ServiceError(_), Some(408 | 429 | 500..)) => StoreError::Unreachable {
+            Trouble::Unreachable(problem) => StoreError::Unreachable {
                 store,
                 key,
                 problem,
             },
-            (SdkError::ServiceError(_), _) => StoreError::Unusable { store, problem },
-            (SdkError::ConstructionFailure(_), _) => StoreError::Unusable { store, problem },
-            // What never left this machine, for want of credentials or a region, has no kind of its own.
-            (SdkError::DispatchFailure(failure), _)
-                if failure.is_user() || (failure.is_other() && failure.as_other().is_none()) =>
-            {
-                StoreError::Unusable { store, problem }
-            }
-            _ => StoreError::Unreachable {
-                store,
-                key,
-                problem,
-            },
+            Trouble::Unusable(problem) => StoreError::Unusable { store, problem },
         }
     }
 }
 
-/// The status of the answer, if there was one.
-fn status<E>(error: &SdkError<E>) -> Option<u16> {
-    error
-        .raw_response()
-        .map(|response| response.status().as_u16())
-}
-
 fn loader(location: &S3Location) -> aws_config::ConfigLoader {
-    // Pinned: a later version of the SDK must not change how often and how long it tries.
-    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
-        .http_client(crate::aws::http_client())
-        .retry_config(
-            RetryConfig::standard()
-                .with_max_attempts(ATTEMPTS)
-                .with_initial_backoff(Duration::from_millis(50))
-                .with_max_backoff(BACKOFF),
-        )
-        .timeout_config(
-            TimeoutConfig::builder()
-                .connect_timeout(CONNECT_TIME)
-                .read_timeout(READ_TIME)
-                .operation_attempt_timeout(READ_TIME)
-                .build(),
-        );
+    let mut loader = aws::loader(&PATIENCE);
     if let Some(region) = &location.region {
         loader = loader.region(Region::new(region.clone()));
     }

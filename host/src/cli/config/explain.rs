@@ -6,6 +6,7 @@ use crate::cli::printer::{self, Printer};
 use crate::cli::shelf::StoreArguments;
 use crate::config::{self, Explained, Extent, Layer, Layers, Step, path};
 use crate::error::{Code, Failure, Level};
+use crate::grant::Ceiling;
 use crate::manifest::Manifest;
 use crate::overlay::{Overlay, Terms, stand_in};
 use crate::resolve::resolve;
@@ -109,9 +110,9 @@ impl Explain {
         let side = reader.documents(&resolved.serves, None).await?.side;
         let channel = crate::prepare::channel_of(&address);
         let project = project_of(&address)?;
-        let overlay =
-            self.layers
-                .overlay(project.as_ref(), shelf.policy.secrets.clone(), variables)?;
+        let overlay = self
+            .layers
+            .overlay(project.as_ref(), &shelf.policy.grants, variables)?;
         let watched = shelf.watched(printer, &address).await?;
         Ok(Subject {
             overlay,
@@ -133,7 +134,9 @@ impl Explain {
             return Err(Failure::new(Code::ManifestInvalid, message));
         };
         Ok(Subject {
-            overlay: self.layers.overlay(Some(&manifest), None, variables)?,
+            overlay: self
+                .layers
+                .overlay(Some(&manifest), &Ceiling::default(), variables)?,
             below: manifest.layers()?,
             terms: manifest.terms()?,
             function: manifest.name.to_string(),
@@ -148,7 +151,7 @@ impl Subject {
         let facts = stand_in(self.overlay.facts(&self.function, &self.channel));
         let rules = self
             .terms
-            .rules(self.overlay.ceiling.as_deref(), facts, Extent::Whole);
+            .rules(&self.overlay.ceiling, facts, Extent::Whole);
         layers.settle(&rules).err().map(Failure::from)
     }
 }

@@ -8,16 +8,17 @@ use crate::config::Config;
 use crate::engine::artifact::TrustedFolder;
 use crate::engine::{Artifacts, Engines};
 use crate::error::{Code, Failure, Level};
-use crate::event::RESPONSE_BYTES_MAX;
 use crate::follow::{Follower, Following, Looks};
 use crate::function::{Function, Surroundings};
-use crate::guest::Limits;
+use crate::grant::Granted;
 use crate::host::Host;
+use crate::limit::{Limits, Says, Wanted};
 use crate::manifest::Manifest;
 use crate::overlay::{self, Overlay};
-use crate::policy::{self, Ceilings, Policy};
+use crate::policy::{self, Policy};
 use crate::prepare::{Conditions, Native};
-use crate::quantity::Bytes;
+use crate::quantity::{Bytes, Time};
+use crate::reach::Outside;
 use crate::reader::Reader;
 use crate::secret::Vault;
 use crate::settings::{self, Lambda, Serve};
@@ -114,7 +115,8 @@ async fn follow(
         let message = format!("expected a channel to follow, got `{address}`");
         return Err(Failure::new(Code::SettingInvalid, message));
     };
-    let store = store::open(&location(settings, &policy)?).await?;
+    let location = location(settings, &policy)?;
+    let store = store::open(&location).await?;
     let limit = policy.cache.unwrap_or(CACHE_BYTES);
     // Without a cache a start takes longer, and an outage of the store ends it; no reason to end it now.
     let cache = Cache::open(&settings.cache, store.location(), limit);
@@ -122,7 +124,7 @@ async fn follow(
         let message = format!("going on without a cache: {}", crate::error::chain(error));
         log.host(Level::Warn, &message);
     }
-    let overlay = Overlay::new(&settings.environment, policy.secrets.clone());
+    let overlay = Overlay::new(&settings.environment, policy.grants.clone());
     let watched = Watched::new(
         &policy.watched,
         &overlay::facts(address.function.as_str(), channel.as_str()),
@@ -133,19 +135,14 @@ async fn follow(
         defaults: Limits {
             time: TIME_MAX,
             memory: settings.memory.total,
-            response: RESPONSE_BYTES_MAX,
+            ..Limits::default()
         },
-        ceilings: Ceilings {
-            time: policy
-                .ceilings
-                .time
-                .or(Some(crate::quantity::Time(TIME_MAX))),
-            memory: policy.ceilings.memory,
-        },
-        overrides: Ceilings::default(),
+        ceilings: ceilings(&policy),
+        overrides: Wanted::default(),
         memory: Some(settings.memory),
         overlay,
         vault: Vault::new(settings.environment.clone(), policy.secrets_time),
+        outside: Outside::new(&settings.environment, Some(location)),
         log: log.clone(),
     };
     let bundle = settings.task_root.join(BUNDLE);
@@ -183,14 +180,20 @@ async fn start_component(
 ) -> Result<Host, Failure> {
     let folder = component.parent().unwrap_or_else(|| Path::new("/"));
     let manifest = Manifest::find(folder)?;
+    let overlay = Overlay::new(&settings.environment, policy.grants.clone());
     let function = Function {
         name: manifest.as_ref().map_or_else(
             || settings.function.clone(),
             |manifest| manifest.name.to_string(),
         ),
-        limits: limits(settings, policy, manifest.as_ref()),
-        config: config(settings, policy, manifest.as_ref())?,
+        limits: limits(settings, policy, manifest.as_ref(), log),
+        config: config(settings, &overlay, manifest.as_ref())?,
         vault: Vault::new(settings.environment.clone(), policy.secrets_time),
+        granted: match &manifest {
+            Some(manifest) => manifest.granted(&overlay)?,
+            None => Granted::default(),
+        },
+        outside: Outside::new(&settings.environment, None),
     };
     overlay::report(log, &function.config);
     let package = is_below(folder, &settings.task_root).then(|| TrustedFolder::deployed(folder));
@@ -214,29 +217,39 @@ fn is_below(folder: &Path, root: &Path) -> bool {
     }
 }
 
-fn limits(settings: &Lambda, policy: &Policy, manifest: Option<&Manifest>) -> Limits {
+/// The policy's ceilings, none above Lambda's own.
+fn ceilings(policy: &Policy) -> Wanted {
+    let time = policy.ceilings.time.unwrap_or(Time(TIME_MAX));
+    Wanted {
+        time: Some(time.min(Time(TIME_MAX))),
+        ..policy.ceilings
+    }
+}
+
+fn limits(settings: &Lambda, policy: &Policy, manifest: Option<&Manifest>, log: &Log) -> Limits {
     let wanted = manifest.map(|manifest| manifest.limits).unwrap_or_default();
     let available = settings.memory.for_guest(Bytes(0));
-    let most = policy.ceilings;
-    let time = wanted.time.map_or(TIME_MAX, |time| time.0.min(TIME_MAX));
-    let memory = wanted
-        .memory
-        .map_or(available, |memory| memory.min(available));
-    Limits {
-        time: most.time.map_or(time, |most| most.0.min(time)),
-        memory: most.memory.map_or(memory, |most| most.min(memory)),
-        response: RESPONSE_BYTES_MAX,
+    let defaults = Limits {
+        time: TIME_MAX,
+        memory: available,
+        memory_by: Says::Machine,
+        ..Limits::default()
+    };
+    let mut limits = defaults.with(&wanted, Says::Release, &ceilings(policy));
+    limits.capped_memory(Some(available), Says::Machine);
+    if let Some(warning) = limits.warning() {
+        log.host(Level::Warn, &warning);
     }
+    limits
 }
 
 fn config(
     settings: &Lambda,
-    policy: &Policy,
+    overlay: &Overlay,
     manifest: Option<&Manifest>,
 ) -> Result<Config, Failure> {
-    let overlay = Overlay::new(&settings.environment, policy.secrets.clone());
     match manifest {
-        Some(manifest) => manifest.config(&overlay),
+        Some(manifest) => manifest.config(overlay),
         None => Ok(overlay.config_of_nothing(&settings.function)?),
     }
 }

@@ -69,17 +69,25 @@ fn ms(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e3
 }
 
-fn usage(next: &NextEvent, outcome: &Outcome) -> [(String, String); 7] {
+fn usage(next: &NextEvent, outcome: &Outcome) -> Vec<(String, String)> {
     let usage = &outcome.usage;
-    [
+    let mut fields = vec![
         field("instantiateMs", ms(usage.instantiate)),
         field("callMs", ms(usage.call)),
+        field("cpuMs", ms(usage.cpu)),
         field("memoryPeakBytes", usage.memory_peak),
         field("memoryLimitBytes", usage.memory_limit),
         field("eventBytes", next.body.len()),
         field("logLines", usage.log_lines),
         field("logCut", usage.log_cut),
-    ]
+    ];
+    if usage.scratch_peak > 0 {
+        fields.push(field("scratchPeakBytes", usage.scratch_peak));
+    }
+    for (kind, figures) in usage.grants.used() {
+        fields.push(field(kind.name(), json!(figures)));
+    }
+    fields
 }
 
 /// What served the event: enough to find it again in the channel's history.
@@ -123,6 +131,7 @@ fn embedded(
             json!(ms(outcome.usage.instantiate + outcome.usage.call)),
         ),
         ("PeakMemory", "Bytes", json!(outcome.usage.memory_peak)),
+        ("Denied", "Count", json!(outcome.usage.grants.denied())),
         ("ReleaseRefused", "Count", json!(counts.refused)),
         ("Swaps", "Count", json!(counts.swaps)),
     ];
