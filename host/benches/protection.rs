@@ -1,0 +1,247 @@
+//! What each protection of a guest costs: the same work on an engine without any, and with one more at a time, side by side in
+//! one run. Prints a table in Markdown: `cargo bench --profile dev --bench protection`.
+#![allow(clippy::unwrap_used, reason = "a measurement that fails has no figure")]
+#![allow(clippy::print_stdout, reason = "the table is what this program is for")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    unused_imports,
+    reason = "what the tests stand on is read as a module here"
+)]
+
+use std::time::{Duration, Instant};
+use wasmtime::component::{Component, ComponentType, InstancePre, Lift, Linker, ResourceTable};
+use wasmtime::{
+    Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, ResourceLimiter, Store,
+    UpdateDeadline,
+};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+#[path = "../../tests/rig/mod.rs"]
+mod rig;
+
+/// What is measured: an event, and how many of them make one measurement.
+const WORK: [(&str, usize); 4] = [
+    ("nothing", 2_000),
+    ("json 20", 60),
+    ("sha256 20", 30),
+    ("means 100", 30),
+];
+
+/// Measurements of each; the least counts, since what disturbs one only ever adds.
+const ROUNDS: usize = 7;
+
+#[derive(Clone, Copy, PartialEq, PartialOrd)]
+enum Protection {
+    None,
+    Epochs,
+    Limiter,
+    Bounds,
+    Figures,
+}
+
+const ALL: [(Protection, &str); 5] = [
+    (Protection::None, "none"),
+    (Protection::Epochs, "+ epochs, yielding each millisecond"),
+    (Protection::Limiter, "+ memory limiter"),
+    (Protection::Bounds, "+ bounds on host calls and handles"),
+    (Protection::Figures, "+ processor time"),
+];
+
+struct State {
+    wasi: WasiCtx,
+    table: ResourceTable,
+    held: usize,
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl ResourceLimiter for State {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        self.held += desired - current;
+        Ok(self.held <= 128 << 20)
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        self.held += (desired - current) * size_of::<usize>();
+        Ok(self.held <= 128 << 20)
+    }
+}
+
+#[derive(ComponentType, Lift)]
+#[component(record)]
+struct Failure {
+    #[expect(dead_code, reason = "read by nobody: no kernel fails")]
+    kind: String,
+    #[expect(dead_code, reason = "as above")]
+    message: String,
+    #[expect(dead_code, reason = "as above")]
+    trace: Vec<String>,
+    #[expect(dead_code, reason = "as above")]
+    details: Option<String>,
+}
+
+struct Subject {
+    protection: Protection,
+    engine: Engine,
+    pre: InstancePre<State>,
+}
+
+impl Subject {
+    fn new(protection: Protection, wasm: &[u8]) -> Self {
+        let mut pool = PoolingAllocationConfig::new();
+        pool.total_component_instances(2)
+            .total_memories(4)
+            .max_memory_size(4 << 30)
+            .linear_memory_keep_resident(1 << 20);
+        let mut config = Config::new();
+        config
+            .epoch_interruption(protection >= Protection::Epochs)
+            .concurrency_support(false)
+            .target("x86_64-unknown-linux-gnu")
+            .unwrap()
+            .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+        let engine = Engine::new(&config).unwrap();
+        let component = Component::new(&engine, wasm).unwrap();
+        let mut linker = Linker::new(&engine);
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker).unwrap();
+        linker.define_unknown_imports_as_traps(&component).unwrap();
+        let pre = linker.instantiate_pre(&component).unwrap();
+        Self {
+            protection,
+            engine,
+            pre,
+        }
+    }
+
+    async fn event(&self, event: &str) {
+        let state = State {
+            wasi: WasiCtx::builder().build(),
+            table: ResourceTable::new(),
+            held: 0,
+        };
+        let mut store = Store::new(&self.engine, state);
+        if self.protection >= Protection::Epochs {
+            store.set_epoch_deadline(1);
+            store.epoch_deadline_callback(|_| {
+                Ok(UpdateDeadline::YieldCustom(
+                    1,
+                    Box::pin(tokio::task::yield_now()),
+                ))
+            });
+        }
+        if self.protection >= Protection::Limiter {
+            store.limiter(|state| state);
+        }
+        if self.protection >= Protection::Bounds {
+            store.set_hostcall_fuel(16 << 20);
+            store.set_max_component_handles(10_000);
+        }
+        let call = async {
+            let instance = self.pre.instantiate_async(&mut store).await.unwrap();
+            let interface = instance
+                .get_export_index(&mut store, None, "crunchbox:function/handler@0.1.0")
+                .unwrap();
+            let handle = instance
+                .get_export_index(&mut store, Some(&interface), "handle")
+                .unwrap();
+            let handle = instance
+                .get_typed_func::<(&str,), (Result<String, Failure>,)>(&mut store, handle)
+                .unwrap();
+            let (result,) = handle.call_async(&mut store, (event,)).await.unwrap();
+            assert!(result.is_ok());
+        };
+        if self.protection < Protection::Figures {
+            return call.await;
+        }
+        let mut call = std::pin::pin!(call);
+        let mut spent = Duration::ZERO;
+        std::future::poll_fn(|ctx| {
+            let before = thread_time();
+            let polled = call.as_mut().poll(ctx);
+            spent += thread_time() - before;
+            polled
+        })
+        .await;
+        std::hint::black_box(spent);
+    }
+}
+
+fn thread_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(
+        time.tv_sec.try_into().unwrap(),
+        time.tv_nsec.try_into().unwrap(),
+    )
+}
+
+fn main() {
+    let wasm = std::fs::read(rig::guest("work")).unwrap();
+    let subjects = ALL.map(|(protection, _)| Subject::new(protection, &wasm));
+    let engines: Vec<_> = subjects
+        .iter()
+        .map(|subject| subject.engine.weak())
+        .collect();
+    std::thread::spawn(move || {
+        loop {
+            std::thread::park_timeout(Duration::from_millis(1));
+            engines
+                .iter()
+                .filter_map(|engine| engine.upgrade())
+                .for_each(|engine| engine.increment_epoch());
+        }
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    println!(
+        "| protections | {} |",
+        WORK.map(|(event, _)| event).join(" | ")
+    );
+    println!("| --- |{}", " ---: |".repeat(WORK.len()));
+    let mut least = [[Duration::MAX; WORK.len()]; ALL.len()];
+    for _ in 0..ROUNDS {
+        for (column, (event, count)) in WORK.iter().enumerate() {
+            let event = format!("\"{event}\"");
+            for (row, subject) in subjects.iter().enumerate() {
+                let started = Instant::now();
+                runtime.block_on(async {
+                    for _ in 0..*count {
+                        subject.event(&event).await;
+                    }
+                });
+                let each = started.elapsed() / u32::try_from(*count).unwrap();
+                least[row][column] = least[row][column].min(each);
+            }
+        }
+    }
+    for (row, (_, name)) in ALL.iter().enumerate() {
+        let cells = (0..WORK.len()).map(|column| {
+            let (own, none) = (least[row][column], least[0][column]);
+            format!(
+                "{own:.1?} ({:.2} ×)",
+                own.as_secs_f64() / none.as_secs_f64()
+            )
+        });
+        println!("| {name} | {} |", cells.collect::<Vec<_>>().join(" | "));
+    }
+}
