@@ -388,3 +388,23 @@ fn an_artifact_that_is_not_what_its_statement_says_is_never_loaded() {
     );
     assert_eq!(running.exit(), 34);
 }
+
+#[test]
+fn a_panic_of_the_host_is_answered_and_a_fresh_process_takes_the_next_event() {
+    let api = RuntimeApi::start();
+    let manifest = "[function]\nname = 'network'\n[grants]\nscratch = '1 MiB'\n";
+    let running = Deployed::with("network")
+        .file("crunchbox.toml", manifest.as_bytes())
+        .start(&api);
+    let write = r#"{"scratch": {"write": "a", "body": "x"}}"#;
+    let nothing = r#"{"env": true}"#;
+    assert_eq!(api.invoke(Event::new(nothing)).kind, "response");
+    // The first file of a process takes a thread, and without room for its stack tokio panics: a real panic of the host.
+    let before = running.leave_no_room();
+    let answer = api.invoke(Event::new(write));
+    running.leave_room();
+    assert_eq!(answer.kind, "error");
+    assert_eq!(answer.json()["errorType"], "Crunchbox.HostPanic");
+    assert_eq!(api.invoke(Event::new(write)).kind, "response");
+    assert!(running.is_fresh_since(&before), "the same process went on");
+}

@@ -189,6 +189,44 @@ impl Running {
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
+    /// Lets the process have no more memory than a mebibyte beyond what it has: not enough for the stack of a thread. Returns
+    /// what it runs as now.
+    pub fn leave_no_room(&self) -> String {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let size = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmSize:"))
+            .unwrap();
+        let kibibytes: u64 = size.trim().trim_end_matches(" kB").parse().unwrap();
+        self.limit_addresses(Some((kibibytes + 1024) << 10));
+        self.image()
+    }
+
+    /// Takes that back.
+    pub fn leave_room(&self) {
+        self.limit_addresses(None);
+    }
+
+    fn limit_addresses(&self, bytes: Option<u64>) {
+        let limit = rustix::process::Rlimit {
+            current: bytes,
+            maximum: None,
+        };
+        let pid = rustix::process::Pid::from_raw(self.child.id().try_into().unwrap());
+        rustix::process::prlimit(pid, rustix::process::Resource::As, limit).unwrap();
+    }
+
+    /// Where the process' code lies: elsewhere in each process that is started.
+    fn image(&self) -> String {
+        let maps = std::fs::read_to_string(format!("/proc/{}/maps", self.child.id())).unwrap();
+        maps.lines().next().unwrap_or_default().to_owned()
+    }
+
+    /// Whether another process has taken its place under the same number.
+    pub fn is_fresh_since(&self, before: &str) -> bool {
+        self.image() != before
+    }
+
     /// Waits for the process to end.
     pub fn exit(mut self) -> i32 {
         self.child.wait().unwrap().code().unwrap_or(-1)

@@ -1,4 +1,5 @@
-//! A second opinion on S3: the server of moto, AWS's stand-in in many projects' tests. `tests/setup` installs it.
+//! A second opinion on S3, and the rest of AWS: the server of moto, AWS's stand-in in many projects' tests. `tests/setup`
+//! installs it.
 
 use super::runtime_api::PATIENCE;
 use super::s3::{self, BUCKET};
@@ -65,13 +66,47 @@ impl Moto {
         self.call("secretsmanager", "secretsmanager.CreateSecret", &body);
     }
 
-    fn call(&self, service: &str, target: &str, body: &Value) {
+    /// Makes a table of DynamoDB whose items are found by their `id`.
+    pub fn create_table(&self, name: &str) {
+        let body = json!({
+            "TableName": name,
+            "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+            "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+            "BillingMode": "PAY_PER_REQUEST",
+        });
+        self.call("dynamodb", "DynamoDB_20120810.CreateTable", &body);
+    }
+
+    /// All items of a table, as DynamoDB spells them.
+    pub fn items(&self, table: &str) -> Value {
+        let body = json!({"TableName": table});
+        let answer = self.call("dynamodb", "DynamoDB_20120810.Scan", &body);
+        let mut answer: Value = serde_json::from_str(&answer).unwrap();
+        answer["Items"].take()
+    }
+
+    /// Puts an object into [`BUCKET`].
+    pub fn put_object(&self, key: &str, text: &str) {
+        self.send(&format!("PUT /{BUCKET}/{key}"), "", text);
+    }
+
+    /// The text of an object of [`BUCKET`].
+    pub fn object(&self, key: &str) -> Option<String> {
+        let (status, text) = self.exchange(&format!("GET /{BUCKET}/{key}"), "", "");
+        match status.as_str() {
+            "200" => Some(text),
+            "404" => None,
+            _ => panic!("{status}: {text}"),
+        }
+    }
+
+    fn call(&self, service: &str, target: &str, body: &Value) -> String {
         let scope = format!("x/20260101/eu-west-1/{service}/aws4_request");
         let headers = format!(
             "X-Amz-Target: {target}\r\nContent-Type: application/x-amz-json-1.1\r\n\
              Authorization: AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=x\r\n"
         );
-        self.send("POST /", &headers, &body.to_string());
+        self.send("POST /", &headers, &body.to_string())
     }
 
     /// A store in the bucket as a person names it.
@@ -88,7 +123,15 @@ impl Moto {
         self.send(&format!("PUT /{BUCKET}"), "", &body);
     }
 
-    fn send(&self, request: &str, headers: &str, body: &str) {
+    /// Sends a request that has to succeed.
+    fn send(&self, request: &str, headers: &str, body: &str) -> String {
+        let (status, text) = self.exchange(request, headers, body);
+        assert_eq!(status, "200", "{request}: {text}");
+        text
+    }
+
+    /// Sends a request; gives the status and the body of the answer.
+    fn exchange(&self, request: &str, headers: &str, body: &str) -> (String, String) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let (address, length) = (&self.address, body.len());
@@ -99,7 +142,9 @@ impl Moto {
         .unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
-        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        let (head, text) = answer.split_once("\r\n\r\n").expect("an answer in HTTP");
+        let status = head.split(' ').nth(1).expect("a status");
+        (status.to_owned(), text.to_owned())
     }
 }
 
