@@ -10,6 +10,9 @@
     reason = "what the tests stand on is read as a module here"
 )]
 
+use crunchbox::event::Invocation;
+use futures_util::future::{Either, join_all, select};
+use std::pin::pin;
 use std::time::{Duration, Instant};
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{
@@ -238,7 +241,63 @@ fn thread_time() -> Duration {
     )
 }
 
+/// Guests that never end and guests that do, as many of each, all at once.
+const AT_ONCE: usize = 8;
+
+/// Events of each honest guest.
+const EVENTS: usize = 40;
+
+/// How long honest events take alone, and beside as many guests that loop for ever.
+fn fairness() {
+    let rig = rig::Rig::of("work")
+        .at_once(2 * AT_ONCE)
+        .time(Duration::from_secs(3600))
+        .start();
+    let event = |text: &str| Invocation {
+        event: format!("\"{text}\"").into_bytes(),
+        ..Invocation::default()
+    };
+    let honest = async || {
+        let mut times = Vec::new();
+        for _ in 0..EVENTS {
+            let started = Instant::now();
+            assert!(rig.host.handle(event("json 20")).await.result.is_ok());
+            times.push(started.elapsed());
+        }
+        times
+    };
+    let at = |times: &mut Vec<Duration>, hundredth: usize| {
+        times.sort();
+        times[(times.len() - 1) * hundredth / 100]
+    };
+    let alone = at(&mut rig.block_on(honest()), 50);
+    let together = async {
+        let hostile = join_all((0..AT_ONCE).map(|_| rig.host.handle(event("means 4000000000"))));
+        let honest = join_all((0..AT_ONCE).map(|_| honest()));
+        match select(pin!(hostile), pin!(honest)).await {
+            Either::Left(_) => panic!("what never ends has ended"),
+            Either::Right((times, _)) => times.concat(),
+        }
+    };
+    let mut times = rig.block_on(together);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let each = u32::try_from(2 * AT_ONCE / cores.min(2 * AT_ONCE)).unwrap();
+    let bound = 2 * each * alone + Duration::from_millis(10);
+    println!(
+        "\n{AT_ONCE} honest guests beside {AT_ONCE} that never end, on {cores} cores: {alone:.1?} alone, a fair share is {:.1?}; \
+         together p50 {:.1?}, p99 {:.1?} (twice the share and ten ticks: {bound:.1?})",
+        each * alone,
+        at(&mut times, 50),
+        at(&mut times, 99),
+    );
+}
+
 fn main() {
+    protections();
+    fairness();
+}
+
+fn protections() {
     let wasm = std::fs::read(rig::guest("work")).unwrap();
     let subjects = ALL.map(|(protection, _)| Subject::new(protection, &wasm));
     let engines: Vec<_> = subjects

@@ -165,14 +165,14 @@ codes! {
         "The message has the compiler's words; if the component is sound, please report them as a bug.";
     ArtifactMissing 33 Store Error "This host has no compiler, and found no artifact of the component for its engine."
         "Run `crunchbox precompile COMPONENT` with the same version of crunchbox, and deploy its output beside it.";
+    ArtifactRefused 34 Store Error "An artifact is not what its statement says, or does not fit this engine."
+        "Run `crunchbox precompile COMPONENT` again; native code is never loaded without proof of its origin.";
     HandleLimit 35 Guest Error "The guest held more resource handles than its limit."
         "Let go of streams, sockets and pollables that are done with, or raise `limits.handles` in crunchbox.toml.";
     HostCallLimit 36 Guest Error "One call of the guest passed the host more than its limit."
         "Pass less at once; the message names the limit of [limits] in crunchbox.toml.";
     PartsLimit 37 Guest Error "The guest has more instances, memories, tables or table elements than its limit."
         "Raise `limits.instances` or `limits.tables` in crunchbox.toml, if the component is to be so large.";
-    ArtifactRefused 34 Store Error "An artifact is not what its statement says, or does not fit this engine."
-        "Run `crunchbox precompile COMPONENT` again; native code is never loaded without proof of its origin.";
     EventNotJson 40 Caller Error "The event is not one JSON text."
         "Send exactly one JSON value in UTF-8; a plain string needs its quotes.";
     EventTooLarge 41 Caller Error "The event is longer than Lambda allows."

@@ -479,9 +479,20 @@ fn with_certificates(kind: &str, mut entry: Value, folder: &Path) -> Result<Valu
         )));
     }
     if let Some(table) = entry.as_object_mut() {
-        table.insert("ca".to_owned(), pem.into());
+        table.insert("ca".to_owned(), certificates_of(&pem).into());
     }
     Ok(entry)
+}
+
+/// Of a PEM file only the certificates: whatever else is in it, a key perhaps, is nobody's business.
+fn certificates_of(pem: &str) -> String {
+    const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+    const END: &str = "-----END CERTIFICATE-----";
+    let blocks = pem.split(BEGIN).skip(1);
+    let blocks = blocks.filter_map(|block| Some(block.split_once(END)?.0));
+    blocks
+        .map(|block| format!("{BEGIN}{block}{END}\n"))
+        .collect()
 }
 
 fn refused(kind: &str, entry: &Value, problem: String) -> GrantError {

@@ -11,14 +11,15 @@ use crate::error::chain;
 use crate::grant::host::Host;
 use crate::grant::{Authorities, TcpRule, TlsStart};
 use crate::settings::Environment;
+use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-pub(crate) use pool::{Body, Pool, SendError, Timeouts};
+pub(crate) use pool::{Body, Places, Pool, SendError, Timeouts};
 #[cfg(feature = "sign")]
 pub(crate) use sign::Signer;
 
@@ -27,6 +28,9 @@ const LOOKUP_TIME: Duration = Duration::from_secs(5);
 
 /// How long one address may take to answer, and to agree on TLS.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
+
+/// Sets of own certificates that are kept ready: those of the release that serves, and of some before it.
+const OWN_MAX: usize = 16;
 
 /// More addresses than a name is tried at.
 const ADDRESSES_MAX: usize = 8;
@@ -45,6 +49,8 @@ struct Inner {
     /// Where other people's events are, whatever a grant says.
     runtime_api: Option<(IpAddr, u16)>,
     public: OnceLock<tls::Trust>,
+    /// The same of releases' own certificates, the last ones.
+    own: Mutex<VecDeque<(Authorities, tls::Trust)>>,
 }
 
 /// Why there is no connection.
@@ -53,6 +59,9 @@ pub(crate) enum DialError {
     /// The address is guarded, and no grant names it in full.
     #[error("{address} is {what}: name it in full in [grants] if it is meant")]
     Guarded { address: IpAddr, what: &'static str },
+    /// As many are open as may be.
+    #[error("too many connections are open")]
+    Full,
     /// Nothing grants the other end.
     #[error("nothing grants it")]
     Denied,
@@ -80,6 +89,7 @@ impl Network {
         let runtime_api = runtime_api.and_then(|api| api.into_string().ok());
         let runtime_api = runtime_api.and_then(|api| {
             let (host, port) = api.rsplit_once(':').unwrap_or((&api, "80"));
+            let host = host.trim_start_matches('[').trim_end_matches(']');
             let host = if host == "localhost" {
                 "127.0.0.1"
             } else {
@@ -89,7 +99,7 @@ impl Network {
         });
         Self(Arc::new(Inner {
             runtime_api,
-            public: OnceLock::new(),
+            ..Inner::default()
         }))
     }
 
@@ -103,13 +113,28 @@ impl Network {
 
     fn trust(&self, more: Option<&Authorities>) -> Result<tls::Trust, String> {
         if let Some(own) = more {
-            return tls::Trust::of(own);
+            return self.own_trust(own);
         }
         if let Some(public) = self.0.public.get() {
             return Ok(public.clone());
         }
         let public = tls::Trust::of_this_machine()?;
         Ok(self.0.public.get_or_init(|| public).clone())
+    }
+
+    /// What a release's own certificates make, kept so that no connection waits for it, and sessions are taken up again.
+    fn own_trust(&self, own: &Authorities) -> Result<tls::Trust, String> {
+        // Whoever held it left a whole list behind.
+        let mut kept = self.0.own.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, trust)) = kept.iter().find(|(known, _)| Arc::ptr_eq(known, own)) {
+            return Ok(trust.clone());
+        }
+        let trust = tls::Trust::of(own)?;
+        if kept.len() == OWN_MAX {
+            kept.pop_front();
+        }
+        kept.push_back((Arc::clone(own), trust.clone()));
+        Ok(trust)
     }
 
     /// Whether a guest may connect to an address of whom a grant names.
@@ -271,6 +296,15 @@ mod tests {
     #[test]
     fn the_runtime_api_is_reached_by_nobody_however_it_is_spelled() {
         for (api, addresses) in [
+            (
+                "[::1]:9001",
+                [
+                    "127.0.0.1:9001",
+                    "[::1]:9001",
+                    "127.0.0.2:9001",
+                    "[::ffff:127.0.0.1]:9001",
+                ],
+            ),
             (
                 "127.0.0.1:9001",
                 [

@@ -211,3 +211,51 @@ pub fn report(log: &Log, config: &Config) {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn layer(tier: Tier, host: &str) -> Layer {
+        let text = json!({"db": {"host": host}}).to_string();
+        Layer::parse(tier, "x.json", text.as_bytes()).unwrap()
+    }
+
+    fn granted_host(overlay: &Overlay, below: Vec<Layer>) -> String {
+        let table = serde_json::from_value(json!({"tcp": ["{{db.host}}:5432"]})).unwrap();
+        let grants = Grants::read(table, std::path::Path::new("")).unwrap();
+        let granted = overlay.granted(below, &grants, facts("crunch", "live"));
+        granted.unwrap().tcp[0].host.to_string()
+    }
+
+    #[test]
+    fn templates_of_grants_are_filled_from_signed_layers_only() {
+        let variable = [(settings::CONFIG, r#"{"db": {"host": "environment"}}"#)];
+        let overlay = Overlay::new(&variable.into_iter().collect(), Ceiling::default());
+        let mut below = vec![layer(Tier::Base, "base"), layer(Tier::Watched, "watched")];
+        assert_eq!(granted_host(&overlay, below.clone()), "base");
+        below.insert(1, layer(Tier::Store, "store"));
+        assert_eq!(granted_host(&overlay, below), "store");
+    }
+
+    #[test]
+    fn what_is_typed_on_a_laptop_fills_them_too() {
+        let overlay = Overlay {
+            layers: vec![layer(Tier::Local, "local")],
+            ..Overlay::default()
+        };
+        assert_eq!(
+            granted_host(&overlay, vec![layer(Tier::Base, "base")]),
+            "local"
+        );
+        let overlay = Overlay {
+            assignments: vec!["db.host=typed".to_owned()],
+            ..overlay
+        };
+        assert_eq!(
+            granted_host(&overlay, vec![layer(Tier::Base, "base")]),
+            "typed"
+        );
+    }
+}

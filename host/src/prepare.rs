@@ -344,6 +344,7 @@ impl Conditions {
             .map(|machine| machine.for_guest(Bytes(artifact_bytes)));
         let defaults = Limits {
             memory: available.unwrap_or(self.defaults.memory),
+            memory_by: available.map_or(self.defaults.memory_by, |_| Says::Machine),
             ..self.defaults
         };
         let sealed = Wanted::from(&side.release.limits);

@@ -3,7 +3,7 @@
 
 use crate::error::{Code, Failure, Fault};
 use crate::grant::{GrantError, Granted, HttpRule, TcpRule};
-use crate::network::{Network, Pool};
+use crate::network::{Network, Places, Pool};
 use crate::object::{self, Objects};
 use crate::quantity::Bytes;
 use crate::settings::Environment;
@@ -13,6 +13,9 @@ use std::sync::Arc;
 
 /// Where scratch folders are made, unless `TMPDIR` says otherwise; the only place that a Lambda function can write.
 const SCRATCH_PARENT: &str = "/tmp";
+
+/// What the names of scratch folders begin with.
+pub(crate) const SCRATCH_PREFIX: &str = "crunchbox-scratch-";
 
 /// What all guests of this process share. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -25,15 +28,16 @@ struct Inner {
     #[cfg(feature = "sign")]
     signer: crate::network::Signer,
     environment: Environment,
-    store: Option<Location>,
+    /// What decides what runs here: the store, the cache, the program's own folder.
+    own: Vec<Location>,
 }
 
 /// What one guest reaches.
 #[derive(Debug, Clone, Default)]
 pub struct Reach {
     pub(crate) outside: Outside,
-    pub(crate) http: Arc<[HttpRule]>,
-    pub(crate) pool: Option<Pool>,
+    /// Grants of requests, each with its kept connections.
+    pub(crate) http: Arc<[(HttpRule, Pool)]>,
     pub(crate) tcp: Arc<[TcpRule]>,
     pub(crate) objects: Arc<[object::Rule]>,
     pub(crate) variables: Vec<(String, String)>,
@@ -52,12 +56,10 @@ pub enum ReachError {
         problem: String,
     },
     /// It would reach what decides what runs here.
-    #[error(
-        "a grant of objects would reach the store `{store}`, from which this host takes its releases"
-    )]
-    Store {
-        /// The store.
-        store: String,
+    #[error("a grant of objects would reach `{place}`, where this host keeps what it runs")]
+    Own {
+        /// The store, or a folder of the host's.
+        place: String,
     },
 }
 
@@ -65,25 +67,26 @@ impl Fault for ReachError {
     fn code(&self) -> Code {
         match self {
             Self::Unavailable { .. } => Code::HostSetup,
-            Self::Store { .. } => Code::GrantInvalid,
+            Self::Own { .. } => Code::GrantInvalid,
         }
     }
 
     fn hint(&self) -> Option<String> {
         match self {
             Self::Unavailable { .. } => None,
-            Self::Store { .. } => Some("name a prefix beside the store's".to_owned()),
+            Self::Own { .. } => Some("name a prefix or a folder beside it".to_owned()),
         }
     }
 }
 
 impl Outside {
-    /// What this machine has; `store` is where its releases come from.
-    pub fn new(environment: &Environment, store: Option<Location>) -> Self {
+    /// What this machine has; `own` is what no grant may reach: the store that releases come from, the cache, the program's
+    /// own folder.
+    pub fn new(environment: &Environment, own: Vec<Location>) -> Self {
         Self(Arc::new(Inner {
             network: Network::new(environment),
             environment: environment.clone(),
-            store,
+            own,
             ..Inner::default()
         }))
     }
@@ -139,27 +142,40 @@ impl Outside {
     /// # Errors
     /// A classified failure: of a grant, or of this machine.
     pub fn reach(&self, granted: Granted) -> Result<Reach, Failure> {
-        if let Some(store) = &self.0.store
-            && granted.objects.iter().any(|rule| rule.overlaps(store))
-        {
-            return Err(ReachError::Store {
-                store: store.to_string(),
-            }
-            .into());
-        }
+        self.check_own(&granted)?;
         self.trust(&granted)?;
         let variables = granted.variables(&self.0.environment)?;
-        let http: Arc<[HttpRule]> = granted.http.into();
-        let pool = (!http.is_empty()).then(|| Pool::new(self.network().clone(), Arc::clone(&http)));
+        let places = Places::default();
+        let http = granted.http.into_iter().map(|rule| {
+            let pool = Pool::new(self.network().clone(), rule.clone(), &places);
+            (rule, pool)
+        });
         Ok(Reach {
             outside: self.clone(),
-            http,
-            pool,
+            http: http.collect(),
             tcp: granted.tcp.into(),
             objects: granted.objects.into(),
             variables,
             scratch: granted.scratch,
         })
+    }
+
+    /// Refuses grants of objects that would reach what decides what runs here, or what other events have.
+    fn check_own(&self, granted: &Granted) -> Result<(), ReachError> {
+        let scratch = self.scratch_parent().join(SCRATCH_PREFIX);
+        let places = self
+            .0
+            .own
+            .iter()
+            .cloned()
+            .chain([Location::Folder(scratch)]);
+        for place in places {
+            if granted.objects.iter().any(|rule| rule.overlaps(&place)) {
+                let place = place.to_string();
+                return Err(ReachError::Own { place });
+            }
+        }
+        Ok(())
     }
 
     /// Reads certificates now: an event should not wait for them.

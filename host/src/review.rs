@@ -107,7 +107,7 @@ impl Review {
         let mut open = one.asked().into_iter().filter(|name| !facts.knows(name));
         if let Some(name) = open.next() {
             let whose = match name.as_str() {
-                "region" => "which is known where it runs",
+                "region" | "channel" => "which is known where it runs",
                 _ => "which the channel's configuration says",
             };
             return Verdict::Open(format!("depends on `{name}`, {whose}"));

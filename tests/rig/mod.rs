@@ -166,7 +166,7 @@ impl Rig {
     /// What its host has in its environment.
     pub fn environment(mut self, variables: &[(&str, &str)]) -> Self {
         let environment: Environment = variables.iter().copied().collect();
-        self.function.outside = Outside::new(&environment, None);
+        self.function.outside = Outside::new(&environment, Vec::new());
         self
     }
 

@@ -87,12 +87,13 @@ impl Moto {
 
     /// Puts an object into [`BUCKET`].
     pub fn put_object(&self, key: &str, text: &str) {
-        self.send(&format!("PUT /{BUCKET}/{key}"), "", text);
+        self.send(&format!("PUT /{BUCKET}/{key}"), &authorization("s3"), text);
     }
 
     /// The text of an object of [`BUCKET`].
     pub fn object(&self, key: &str) -> Option<String> {
-        let (status, text) = self.exchange(&format!("GET /{BUCKET}/{key}"), "", "");
+        let headers = authorization("s3");
+        let (status, text) = self.exchange(&format!("GET /{BUCKET}/{key}"), &headers, "");
         match status.as_str() {
             "200" => Some(text),
             "404" => None,
@@ -101,10 +102,9 @@ impl Moto {
     }
 
     fn call(&self, service: &str, target: &str, body: &Value) -> String {
-        let scope = format!("x/20260101/eu-west-1/{service}/aws4_request");
         let headers = format!(
-            "X-Amz-Target: {target}\r\nContent-Type: application/x-amz-json-1.1\r\n\
-             Authorization: AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=x\r\n"
+            "X-Amz-Target: {target}\r\nContent-Type: application/x-amz-json-1.1\r\n{}",
+            authorization(service)
         );
         self.send("POST /", &headers, &body.to_string())
     }
@@ -146,6 +146,14 @@ impl Moto {
         let status = head.split(' ').nth(1).expect("a status");
         (status.to_owned(), text.to_owned())
     }
+}
+
+/// A signature that the server does not look at, but wants to see.
+fn authorization(service: &str) -> String {
+    let scope = format!("x/20260101/eu-west-1/{service}/aws4_request");
+    format!(
+        "Authorization: AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=x\r\n"
+    )
 }
 
 /// Passes lines on while anyone listens, and reads on after that: the server stops at a pipe that is full.

@@ -148,7 +148,8 @@ fn meaning(import: &str) -> &'static str {
     match interface {
         "wasi:cli/stdout" | "wasi:cli/stderr" => "becomes log lines",
         "wasi:cli/exit" => "ends the event as a failure",
-        "wasi:cli/stdin" | "wasi:cli/environment" => "empty",
+        "wasi:cli/stdin" => "empty",
+        "wasi:cli/environment" => "empty but for an `env` grant's variables",
         _ if interface.starts_with("wasi:cli/") => "no terminal",
         _ if interface.starts_with("wasi:filesystem/") => "no files but a `scratch` grant's",
         _ if interface.starts_with("wasi:sockets/") => "no network but a `tcp` grant's",

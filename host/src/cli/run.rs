@@ -21,6 +21,7 @@ use crate::reach::Outside;
 use crate::resolve::resolve as resolve_address;
 use crate::secret::Vault;
 use crate::settings::Variables;
+use crate::store::Location;
 use serde_json::json;
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -104,10 +105,10 @@ impl Run {
                 Some(manifest) => manifest.granted(&overlay)?,
                 None => Granted::default(),
             },
-            outside: Outside::new(
-                variables,
+            outside: self.outside(
                 manifest.and_then(|manifest| manifest.store.clone()),
-            ),
+                variables,
+            )?,
         };
         let surroundings = Surroundings {
             artifacts: self.artifacts.artifacts(variables)?,
@@ -148,7 +149,7 @@ impl Run {
                 variables,
             )?,
             vault: Vault::new(variables.clone(), shelf.policy.secrets_time),
-            outside: Outside::new(variables, Some(shelf.location.clone())),
+            outside: self.outside(Some(shelf.location.clone()), variables)?,
             log: printer.log().clone(),
         };
         let watched = shelf.watched(printer, address).await?;
@@ -173,6 +174,17 @@ impl Run {
             Some(manifest) => manifest.config(overlay),
             None => Ok(overlay.config_of_nothing(&target.name())?),
         }
+    }
+
+    /// What guests reach; neither the store nor the cache.
+    fn outside(
+        &self,
+        store: Option<Location>,
+        variables: Variables<'_>,
+    ) -> Result<Outside, Failure> {
+        let cache = Location::Folder(self.artifacts.folder(variables)?);
+        let own = store.into_iter().chain([cache]).collect();
+        Ok(Outside::new(variables, own))
     }
 
     /// What was typed instead of what the manifest or the release says.

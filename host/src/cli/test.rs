@@ -95,7 +95,7 @@ pub(super) async fn run(
         config,
         vault: Vault::new(variables.clone(), None),
         granted,
-        outside: Outside::new(variables, None),
+        outside: Outside::new(variables, Vec::new()),
     };
     let surroundings = Surroundings {
         artifacts,

@@ -2,11 +2,17 @@
 
 use std::fmt::Write;
 
+/// More than the deepest path of the longest keys has; a guest's text of dots would otherwise be taken apart into millions.
+const TEXT_BYTES_MAX: usize = 128 << 10;
+
 /// Reads a path such as `db.host` or `hosts."a.example"`.
 ///
 /// # Errors
 /// What was expected, in words; the text itself may be repeated by the caller.
 pub fn parse(text: &str) -> Result<Vec<String>, String> {
+    if text.len() > TEXT_BYTES_MAX {
+        return Err(format!("expected at most {TEXT_BYTES_MAX} bytes"));
+    }
     let mut keys = Vec::new();
     let mut rest = text;
     loop {

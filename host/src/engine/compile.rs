@@ -2,6 +2,8 @@
 //! into all memory, and wasmtime's authors count neither as a flaw. The child is this program itself; the component
 //! goes in by standard input, native code or a reason comes out.
 
+mod extent;
+
 use super::key::{Baseline, EngineKey};
 use crate::component::Component;
 use crate::error::{Code, Fault};
@@ -216,6 +218,7 @@ fn compile_stdin(engine: wasmtime::Engine) -> Result<Vec<u8>, (u8, String)> {
     let mut component = Vec::new();
     let read = std::io::stdin().read_to_end(&mut component);
     read.map_err(|error| (FAILED, error.to_string()))?;
+    extent::check(&component).map_err(|words| (INVALID, words))?;
     let compiled = engine.precompile_component(&component);
     compiled.map_err(|error| (INVALID, format!("{error:#}")))
 }

@@ -89,6 +89,11 @@ impl Host {
         }
     }
 
+    /// Whether it is one name or one address, not several.
+    pub fn is_one(&self) -> bool {
+        matches!(self, Self::Name(_) | Self::Address(_))
+    }
+
     /// The name, where it is one.
     pub fn as_name(&self) -> Option<&str> {
         match self {

@@ -23,7 +23,7 @@ pub struct HttpRule {
     path: Option<Glob>,
     /// What AWS service the request is signed for.
     pub sign: Option<Signing>,
-    /// Who may vouch for the other end, beside whom this machine trusts.
+    /// Who may vouch for the other end; none: whom this machine trusts.
     pub authorities: Option<Authorities>,
 }
 
@@ -38,6 +38,21 @@ pub struct Signing {
 
 /// Methods that a grant can't give: they make a proxy of the other end, or an echo.
 const NEVER: [Method; 2] = [Method::CONNECT, Method::TRACE];
+
+/// Services that have grants of their own, with checks that a signed request would go around, or that hand out power.
+const INSTEAD: [(&str, &str); 5] = [
+    ("s3", "grant `objects`"),
+    (
+        "ssm",
+        "refer to the parameter in the configuration, and grant it as `secrets`",
+    ),
+    (
+        "secretsmanager",
+        "refer to the secret in the configuration, and grant it as `secrets`",
+    ),
+    ("sts", "it hands out credentials"),
+    ("iam", "it decides who may do what"),
+];
 
 /// As often a path is unescaped in search of dots: servers behind servers unescape once each.
 const UNESCAPED_MAX: usize = 4;
@@ -109,7 +124,7 @@ impl HttpRule {
             .is_none_or(|path| path.matches(uri.path()));
         fits_method
             && fits_path
-            && !NEVER.contains(method)
+            && !is_never(method)
             && self.is_origin_of(uri)
             && !climbs(uri.path())
     }
@@ -142,6 +157,12 @@ impl fmt::Display for HttpRule {
         let scheme = if self.secure { "https" } else { "http" };
         write!(f, "{scheme}://{}:{}", self.host, self.port)
     }
+}
+
+/// In capitals or not: servers differ.
+fn is_never(method: &Method) -> bool {
+    let mut never = NEVER.iter();
+    never.any(|never| never.as_str().eq_ignore_ascii_case(method.as_str()))
 }
 
 /// The port of an address, its scheme's own where it names none.
@@ -195,6 +216,11 @@ fn signing(service: &str, entry: &Entry) -> Result<Signing, Problem> {
         let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         !text.is_empty() && text.chars().all(fits)
     };
+    if let Some((_, instead)) = INSTEAD.iter().find(|(own, _)| *own == service) {
+        return Err(format!(
+            "requests to `{service}` are not signed for a guest: {instead}"
+        ));
+    }
     if !plain(service) || entry.region.as_deref().is_some_and(|region| !plain(region)) {
         return Err(format!(
             "expected sign to be the name of an AWS service such as `dynamodb`, got `{service}`"

@@ -21,7 +21,7 @@ pub struct TcpRule {
 pub struct Tls {
     /// When it begins.
     pub start: TlsStart,
-    /// Who may vouch for the other end, beside whom this machine trusts; none: only those.
+    /// Who may vouch for the other end; none: whom this machine trusts.
     pub authorities: Option<Authorities>,
 }
 

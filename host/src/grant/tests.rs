@@ -95,6 +95,13 @@ fn what_is_unknown_or_wrong_is_refused_by_kind_and_entry() {
 }
 
 #[test]
+fn of_a_file_of_certificates_nothing_else_is_sealed() {
+    let block = |what| format!("-----BEGIN {what}-----\nYQ==\n-----END {what}-----\n");
+    let pem = format!("words\n{}{}", block("CERTIFICATE"), block("PRIVATE KEY"));
+    assert_eq!(certificates_of(&pem), block("CERTIFICATE"));
+}
+
+#[test]
 fn a_template_that_nothing_fills_is_an_error_that_names_it() {
     let grants = read(json!({"tcp": ["{{db.name}}:5432"]})).unwrap();
     let problem = grants

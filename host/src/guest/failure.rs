@@ -4,7 +4,6 @@
 use super::{Allowed, GuestState};
 use crate::bindings::crunchbox::function::types::Failure as GuestFailure;
 use crate::error::{Code, Failure};
-use crate::event::check_json;
 use crate::interface::invocation::Abort;
 use crate::limit::Limits;
 use crate::quantity::{Bytes, Time};
@@ -86,9 +85,14 @@ pub(super) fn returned(failure: GuestFailure) -> Failure {
             .collect(),
         details: failure
             .details
-            .filter(|json| json.len() <= DETAILS_BYTES_MAX && check_json(json).is_ok()),
+            .filter(|json| json.len() <= DETAILS_BYTES_MAX && is_readable(json)),
         ..Failure::new(Code::GuestFailure, message)
     }
+}
+
+/// Whether everybody who reads a log line takes it as JSON: some take no half of a surrogate pair, and no depth without end.
+fn is_readable(json: &str) -> bool {
+    serde_json::from_str::<serde_json::Value>(json).is_ok()
 }
 
 /// A guest stopped while it waited.
@@ -216,7 +220,7 @@ fn exhausted(error: &wasmtime::Error, limits: &Limits) -> Option<Failure> {
             Failure::new(Code::HostCallLimit, message).with_hint(raise("host-call"))
         });
     }
-    if cause.contains(TOO_MANY_HANDLES) || error.root_cause().is::<ResourceTableError>() {
+    if cause.contains(TOO_MANY_HANDLES) || is_full(error) {
         let message = format!("held more handles than limits.handles, {}", limits.handles);
         return Some(Failure::new(Code::HandleLimit, message).with_hint(raise("handles")));
     }
@@ -227,6 +231,12 @@ fn exhausted(error: &wasmtime::Error, limits: &Limits) -> Option<Failure> {
         );
         Failure::new(Code::HostCallLimit, message).with_hint(raise("random"))
     })
+}
+
+/// Whether the table of what stands behind handles has no room. Its other errors are about one handle, used wrongly.
+fn is_full(error: &wasmtime::Error) -> bool {
+    let table = error.root_cause().downcast_ref();
+    matches!(table, Some(ResourceTableError::Full))
 }
 
 fn raise(limit: &str) -> String {

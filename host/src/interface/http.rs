@@ -104,7 +104,7 @@ impl Sender {
         options: RequestOptions,
     ) -> Result<Response<WasiBody>, Error> {
         let target = target(&request);
-        let (Some(rule), Some(pool)) = (self.rule(&request), &self.reach.pool) else {
+        let Some((rule, pool)) = self.rule(&request) else {
             self.meter.denied(Kind::Http, &target);
             return Err(Error::HttpRequestDenied);
         };
@@ -128,15 +128,23 @@ impl Sender {
         Ok(body.into_response())
     }
 
-    /// The first grant that allows a request.
-    fn rule(&self, request: &Request<WasiBody>) -> Option<&HttpRule> {
+    /// The grant that allows a request: of several one that names its host, then the first.
+    fn rule(&self, request: &Request<WasiBody>) -> Option<&(HttpRule, Pool)> {
         // What stands before an `@` looks like a host to a person.
         let has_user = request
             .uri()
             .authority()
             .is_none_or(|authority| authority.as_str().contains('@'));
-        let mut rules = self.reach.http.iter();
-        rules.find(|rule| !has_user && rule.allows(request.method(), request.uri()))
+        let rules = self.reach.http.iter();
+        let mut fitting =
+            rules.filter(|(rule, _)| !has_user && rule.allows(request.method(), request.uri()));
+        let first = fitting.next()?;
+        Some(match first.0.host.is_one() {
+            true => first,
+            false => fitting
+                .find(|(rule, _)| rule.host.is_one())
+                .unwrap_or(first),
+        })
     }
 
     async fn outgoing(
@@ -224,6 +232,7 @@ impl Sender {
 fn translated(error: &DialError) -> Error {
     match error {
         DialError::Guarded { .. } => Error::DestinationIpProhibited,
+        DialError::Full => Error::ConnectionLimitReached,
         DialError::Denied => Error::HttpRequestDenied,
         DialError::Lookup { .. } => Error::DnsError {
             rcode: None,

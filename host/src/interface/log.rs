@@ -170,6 +170,10 @@ impl Inner {
         if level < self.log.threshold() {
             return;
         }
+        if self.left == 0 {
+            self.cut += 1;
+            return;
+        }
         let message = &*self.hide(message);
         let hidden: Vec<_>;
         let fields = if self.masked.is_empty() {
@@ -217,7 +221,18 @@ impl Inner {
     fn output(&mut self, source: Source, bytes: &[u8]) {
         let longest = self.masked.first().map_or(0, String::len);
         let mut pending = std::mem::take(self.pending(source));
-        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            if self.left == 0 {
+                // One call may bring millions of lines: those that nobody will see are only counted.
+                self.cut += lines(rest);
+                pending.clear();
+                pending.extend(rest.last().filter(|last| **last != b'\n'));
+                break;
+            }
+            let end = rest.iter().position(|byte| *byte == b'\n');
+            let piece;
+            (piece, rest) = rest.split_at(end.map_or(rest.len(), |end| end + 1));
             // A secret that begins before the end of the line is hidden whole, and the line cut after that.
             let room = (LINE_BYTES_MAX + longest).saturating_sub(pending.len());
             let text = piece.strip_suffix(b"\n").unwrap_or(piece);
@@ -279,6 +294,12 @@ impl Inner {
             cut: self.cut,
         }
     }
+}
+
+/// How many lines end in some bytes.
+fn lines(bytes: &[u8]) -> u64 {
+    let ends = bytes.iter().filter(|byte| **byte == b'\n').count();
+    u64::try_from(ends).unwrap_or(u64::MAX)
 }
 
 fn cut_at(text: &str, bytes_max: usize) -> &str {

@@ -17,7 +17,7 @@ const READ_BYTES_MAX: usize = 1 << 20;
 /// The most readers, writers and listings open at a time: each may hold a connection.
 const OPEN_MAX: usize = 16;
 
-/// The most writers among them: each may hold a part of 8 MiB that is not sent yet, in memory of the host.
+/// The most writers among them: each may hold a part of 5 MiB that is not sent yet, and the host has 24 MiB for an event.
 const WRITERS_MAX: usize = 4;
 
 /// An object that a guest reads.

@@ -21,6 +21,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_service::Service;
 
 /// How long a connection is kept without a request: below what servers and load balancers keep (60 s, often).
@@ -28,6 +29,13 @@ const IDLE_TIME: Duration = Duration::from_secs(50);
 
 /// How many idle connections are kept for one host.
 const IDLE_MAX: usize = 8;
+
+/// Connections at a time, idle ones among them: a guest that asks many hosts must not take all the files that this process
+/// may have open, 1,024 on Lambda.
+const CONNECTIONS_MAX: usize = 256;
+
+/// What is buffered of one connection, a response's head among it.
+const BUFFER_BYTES: usize = 64 << 10;
 
 /// What a request's body is.
 pub(crate) type Body = UnsyncBoxBody<Bytes, Box<dyn Error + Send + Sync>>;
@@ -50,9 +58,19 @@ pub(crate) enum SendError {
     Broken(String),
 }
 
-/// Kept connections of one guest's grants.
+/// Kept connections of one grant: what one grant may connect to, and whom it trusts, is no matter of another.
 #[derive(Clone)]
 pub(crate) struct Pool(Client<Connector, Body>);
+
+/// Places for connections that may be open at a time, shared by all grants of a guest.
+#[derive(Debug, Clone)]
+pub(crate) struct Places(Arc<Semaphore>);
+
+impl Default for Places {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(CONNECTIONS_MAX)))
+    }
+}
 
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -61,14 +79,19 @@ impl fmt::Debug for Pool {
 }
 
 impl Pool {
-    pub(crate) fn new(network: Network, rules: Arc<[HttpRule]>) -> Self {
+    pub(crate) fn new(network: Network, rule: HttpRule, places: &Places) -> Self {
         let mut builder = Client::builder(TokioExecutor::new());
         builder
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIME)
             .pool_max_idle_per_host(IDLE_MAX)
+            .http1_max_buf_size(BUFFER_BYTES)
             .set_host(false);
-        Self(builder.build(Connector { network, rules }))
+        Self(builder.build(Connector {
+            network,
+            rule: Arc::new(rule),
+            places: places.clone(),
+        }))
     }
 
     /// Sends a request that a grant allows.
@@ -112,11 +135,12 @@ fn dial_error(error: &(dyn Error + 'static)) -> Option<Arc<DialError>> {
     None
 }
 
-/// Makes connections that the rules allow.
+/// Makes connections that a rule allows.
 #[derive(Clone)]
 struct Connector {
     network: Network,
-    rules: Arc<[HttpRule]>,
+    rule: Arc<HttpRule>,
+    places: Places,
 }
 
 impl Service<Uri> for Connector {
@@ -139,59 +163,47 @@ impl Service<Uri> for Connector {
 
 impl Connector {
     async fn dial(&self, uri: &Uri) -> Result<Link, DialError> {
-        let asked = uri.host().ok_or(DialError::Denied)?;
-        let rules: Vec<_> = self
-            .rules
-            .iter()
-            .filter(|rule| rule.is_origin_of(uri))
-            .collect();
+        let asked = uri.host().filter(|_| self.rule.is_origin_of(uri));
+        let asked = asked.ok_or(DialError::Denied)?;
+        let place = Arc::clone(&self.places.0).try_acquire_owned();
+        let place = place.map_err(|_| DialError::Full)?;
         let mut last = DialError::Denied;
         for ip in self.network.resolve(asked).await? {
-            let address = SocketAddr::new(ip, port_of(uri));
-            let mut checks = rules
-                .iter()
-                .map(|rule| self.network.check(address, &rule.host));
-            // One of them may name it in full.
-            let checked = checks.try_fold(DialError::Denied, |_, check| match check {
-                Ok(()) => Err(()),
-                Err(error) => Ok(error),
-            });
-            if let Ok(refused) = checked {
-                last = refused;
-                continue;
-            }
-            match self.link(address, asked, &rules).await {
-                Ok(link) => return Ok(link),
+            match self.connect(SocketAddr::new(ip, port_of(uri)), asked).await {
+                Ok(stream) => return Ok(Link(TokioIo::new(stream), place)),
                 Err(error) => last = error,
             }
         }
         Err(last)
     }
 
-    async fn link(
+    async fn connect(
         &self,
         address: SocketAddr,
         asked: &str,
-        rules: &[&HttpRule],
-    ) -> Result<Link, DialError> {
+    ) -> Result<Box<dyn Stream>, DialError> {
+        self.network.check(address, &self.rule.host)?;
         let stream = self.network.plain(address).await?;
-        if !rules.iter().any(|rule| rule.secure) {
-            return Ok(Link(TokioIo::new(Box::new(stream))));
+        if !self.rule.secure {
+            return Ok(Box::new(stream));
         }
         let failed = |problem: String| DialError::Tls { address, problem };
-        let authorities = rules.iter().find_map(|rule| rule.authorities.as_ref());
+        let authorities = self.rule.authorities.as_ref();
         let trust = self.network.trust(authorities).map_err(failed)?;
         let host = Host::parse(asked).map_err(failed)?;
-        let handshake =
-            tokio::time::timeout(super::CONNECT_TIME, trust.connect(stream, &host)).await;
+        let handshake = trust.connect(stream, &host);
+        let handshake = tokio::time::timeout(super::CONNECT_TIME, handshake).await;
         let handshake = handshake.map_err(|_| failed("no agreement on TLS in time".to_owned()))?;
         let secured = handshake.map_err(|error| failed(chain(&error)))?;
-        Ok(Link(TokioIo::new(Box::new(secured))))
+        Ok(Box::new(secured))
     }
 }
 
-/// One connection, as the client wants it.
-struct Link(TokioIo<Box<dyn Stream>>);
+/// One connection, as the client wants it, and its place among those that may be open.
+struct Link(
+    TokioIo<Box<dyn Stream>>,
+    #[expect(dead_code, reason = "held until the connection is closed")] OwnedSemaphorePermit,
+);
 
 impl Connection for Link {
     fn connected(&self) -> Connected {

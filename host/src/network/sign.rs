@@ -2,10 +2,7 @@
 
 use crate::grant::Signing;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
-use aws_sigv4::http_request::{
-    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
-    UriPathNormalizationMode, sign,
-};
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, HeaderName};
@@ -89,7 +86,7 @@ impl Signer {
             .region(region)
             .name(&signing.service)
             .time(SystemTime::now())
-            .settings(settings(&signing.service))
+            .settings(SigningSettings::default())
             .build()
             .map_err(|error| error.to_string())?;
         let headers = request
@@ -109,16 +106,4 @@ impl Signer {
         instructions.apply_to_request_http1x(request);
         Ok(())
     }
-}
-
-/// S3 signs a path as it stands, and wants the body's digest in a header.
-/// Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>.
-fn settings(service: &str) -> SigningSettings {
-    let mut settings = SigningSettings::default();
-    if service == "s3" {
-        settings.percent_encoding_mode = PercentEncodingMode::Single;
-        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
-        settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
-    }
-    settings
 }

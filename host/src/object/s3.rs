@@ -1,5 +1,6 @@
 //! Objects in S3, or in a server that speaks its protocol, by the credentials, the region and the endpoint that AWS's own
-//! tools would take. Requests run on the runtime of the process's front: a guest's thread has no network.
+//! tools would take. Requests run on the runtime of the process's front, so that an upload that is given
+//! up is cleared away though its event is over.
 
 mod upload;
 

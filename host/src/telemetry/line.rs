@@ -3,9 +3,10 @@
 
 use super::Format;
 use crate::error::Level;
-use crate::event::{Identity, check_json};
+use crate::event::Identity;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
+use serde_json::Value;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -187,9 +188,10 @@ impl Serialize for Fields<'_> {
     }
 }
 
-/// A JSON text without line breaks, digits and keys untouched: in valid JSON they stand only between tokens.
+/// A JSON text without line breaks, digits and keys untouched: in valid JSON they stand only between tokens. None for what
+/// some readers of lines refuse: half of a surrogate pair, a depth without end, a number that is none to them.
 fn one_line(value: &str) -> Option<Box<RawValue>> {
-    check_json(value).ok()?;
+    serde_json::from_str::<Value>(value).ok()?;
     RawValue::from_string(value.trim().replace(['\n', '\r'], " ")).ok()
 }
 

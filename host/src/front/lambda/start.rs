@@ -142,7 +142,7 @@ async fn follow(
         memory: Some(settings.memory),
         overlay,
         vault: Vault::new(settings.environment.clone(), policy.secrets_time),
-        outside: Outside::new(&settings.environment, Some(location)),
+        outside: Outside::new(&settings.environment, own(settings, Some(location))),
         log: log.clone(),
     };
     let bundle = settings.task_root.join(BUNDLE);
@@ -193,7 +193,7 @@ async fn start_component(
             Some(manifest) => manifest.granted(&overlay)?,
             None => Granted::default(),
         },
-        outside: Outside::new(&settings.environment, None),
+        outside: Outside::new(&settings.environment, own(settings, None)),
     };
     overlay::report(log, &function.config);
     let package = is_below(folder, &settings.task_root).then(|| TrustedFolder::deployed(folder));
@@ -215,6 +215,13 @@ fn is_below(folder: &Path, root: &Path) -> bool {
         (Ok(folder), Ok(root)) => folder.starts_with(root),
         _ => false,
     }
+}
+
+/// What no grant may reach.
+fn own(settings: &Lambda, store: Option<Location>) -> Vec<Location> {
+    let folders = [&settings.cache, &settings.task_root];
+    let folders = folders.into_iter().cloned().map(Location::Folder);
+    folders.chain(store).collect()
 }
 
 /// The policy's ceilings, none above Lambda's own.

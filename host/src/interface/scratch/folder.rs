@@ -1,12 +1,10 @@
 //! A folder that somebody hostile fills: made where nobody else sees it, removed whatever is in it. Knows no quota.
 
+use crate::reach::SCRATCH_PREFIX;
 use std::fs::Permissions;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-
-/// What the names of all such folders begin with, so that one left behind by a process that was killed is recognised.
-const PREFIX: &str = "crunchbox-scratch-";
 
 /// How often removing begins anew with a directory that something came into meanwhile: a call of the guest that its
 /// deadline cut short may still be under way, and there is one at most.
@@ -27,7 +25,7 @@ impl Folder {
     pub(super) fn create(parent: &Path) -> io::Result<Self> {
         let mut builder = tempfile::Builder::new();
         builder
-            .prefix(PREFIX)
+            .prefix(SCRATCH_PREFIX)
             .permissions(Permissions::from_mode(0o700));
         // Not `tempfile`'s to remove: it would by recursion, with an open file for each level, and a guest makes many.
         let place = builder.tempdir_in(parent)?.keep();

@@ -86,9 +86,13 @@ impl Attempt {
             DialError::Guarded { .. } => {
                 self.meter.denied(Kind::Tcp, &format!("{target}, {error}"));
             }
-            DialError::Lookup { .. } | DialError::Connect { .. } | DialError::Tls { .. } => {
-                self.meter
-                    .noted(Kind::Tcp, &format!("{target}: {}", chain(error)));
+            DialError::Full
+            | DialError::Lookup { .. }
+            | DialError::Connect { .. }
+            | DialError::Tls { .. } => {
+                let error = chain(error);
+                let named = self.names.first().map(|name| format!("{name}, {error}"));
+                self.meter.noted(Kind::Tcp, &named.unwrap_or(error));
             }
         }
     }
@@ -99,6 +103,7 @@ impl Attempt {
 fn code(error: &DialError) -> ErrorCode {
     match error {
         DialError::Guarded { .. } | DialError::Denied => ErrorCode::AccessDenied,
+        DialError::Full => ErrorCode::NewSocketLimit,
         DialError::Lookup { .. } => ErrorCode::RemoteUnreachable,
         DialError::Connect { problem, .. } => match problem.kind() {
             ErrorKind::ConnectionRefused => ErrorCode::ConnectionRefused,

@@ -10,8 +10,9 @@ use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPa
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
-/// The size of all parts but the last. S3 takes 5 MiB to 5 GiB, and 10,000 parts, which makes 78 GiB an object.
-const PART_BYTES: usize = 8 << 20;
+/// The size of all parts but the last: the least that S3 takes, since memory is dear here. Of 10,000 parts it makes an
+/// object of 48 GiB.
+const PART_BYTES: usize = 5 << 20;
 
 pub(super) struct Upload {
     target: Target,
