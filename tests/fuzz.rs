@@ -1,14 +1,25 @@
 //! Random texts of all four formats of configuration, and damaged ones, are read or refused, whatever they are; so is what was
-//! made to exhaust its reader, in `fuzz/hostile.rs`. The same texts in every run: what fails on one machine fails on all.
+//! made to exhaust its reader, in `fuzz/hostile.rs`, and whatever else comes from outside, beside it. The same cases in every
+//! run: what fails on one machine fails on all. By hand `CRUNCHBOX_FUZZ_ROUNDS=100` tries a hundred times as many.
 
+mod component;
+mod damage;
+mod event;
+mod grant;
 mod hostile;
+mod object;
+mod policy;
+mod store;
+mod wasm;
 
 use crunchbox::config::{Config, Extent, Format, Layer, Layers, Rules, Tier};
+use damage::damaged;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::sample::{Index, select};
+use proptest::sample::select;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use serde_json::value::RawValue;
+use std::sync::OnceLock;
 
 const RANDOM_CASES: u32 = 1_000;
 
@@ -192,19 +203,36 @@ fn on_a_small_stack<R: Send>(run: impl FnOnce() -> R + Send) -> R {
     })
 }
 
+/// How many rounds each rule is tried in, every one with other cases.
+fn rounds() -> u32 {
+    static ROUNDS: OnceLock<u32> = OnceLock::new();
+    *ROUNDS.get_or_init(|| match std::env::var("CRUNCHBOX_FUZZ_ROUNDS") {
+        Ok(rounds) => rounds.parse().expect("CRUNCHBOX_FUZZ_ROUNDS is a number"),
+        Err(_) => 1,
+    })
+}
+
+/// What the cases of a round are drawn from.
+fn seeded(round: u32) -> TestRng {
+    let mut seed = [0; 32];
+    seed[..4].copy_from_slice(&round.to_le_bytes());
+    TestRng::from_seed(RngAlgorithm::ChaCha, &seed)
+}
+
 fn holds<S: Strategy>(cases: u32, strategy: &S, rule: impl Fn(S::Value)) {
-    let config = ProptestConfig {
-        cases,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    };
-    let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
-    let outcome = TestRunner::new_with_rng(config, rng).run(strategy, |case| {
-        rule(case);
-        Ok(())
-    });
-    if let Err(failure) = outcome {
-        panic!("{failure}");
+    for round in 0..rounds() {
+        let config = ProptestConfig {
+            cases,
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        };
+        let outcome = TestRunner::new_with_rng(config, seeded(round)).run(strategy, |case| {
+            rule(case);
+            Ok(())
+        });
+        if let Err(failure) = outcome {
+            panic!("round {round}: {failure}");
+        }
     }
 }
 
@@ -232,90 +260,6 @@ fn random(language: &'static Language) -> impl Strategy<Value = Bytes> {
             text
         };
         Bytes(text.into_bytes())
-    })
-}
-
-#[derive(Debug, Clone)]
-enum Damage {
-    Flip {
-        at: Index,
-        bit: u8,
-    },
-    Remove {
-        at: Index,
-        length: usize,
-    },
-    Double {
-        at: Index,
-        length: usize,
-    },
-    Splice {
-        seed: usize,
-        from: Index,
-        length: usize,
-        at: Index,
-    },
-}
-
-fn damage() -> impl Strategy<Value = Damage> {
-    let at = any::<Index>;
-    prop_oneof![
-        (at(), 0..8_u8).prop_map(|(at, bit)| Damage::Flip { at, bit }),
-        (at(), 1..20_usize).prop_map(|(at, length)| Damage::Remove { at, length }),
-        (at(), 1..80_usize).prop_map(|(at, length)| Damage::Double { at, length }),
-        (0..2_usize, at(), 1..80_usize, at()).prop_map(|(seed, from, length, at)| Damage::Splice {
-            seed,
-            from,
-            length,
-            at
-        }),
-    ]
-}
-
-impl Damage {
-    fn done_to(&self, text: &mut Vec<u8>, language: &Language) {
-        match *self {
-            Self::Flip { at, bit } => {
-                if !text.is_empty() {
-                    let at = at.index(text.len());
-                    text[at] ^= 1 << bit;
-                }
-            }
-            Self::Remove { at, length } => {
-                text.drain(slice(text, at, length));
-            }
-            Self::Double { at, length } => {
-                let slice = slice(text, at, length);
-                let again = text[slice.clone()].to_vec();
-                text.splice(slice.start..slice.start, again);
-            }
-            Self::Splice {
-                seed,
-                from,
-                length,
-                at,
-            } => {
-                let seed = language.seeds[seed].as_bytes();
-                let taken = seed[slice(seed, from, length)].to_vec();
-                let at = at.index(text.len() + 1);
-                text.splice(at..at, taken);
-            }
-        }
-    }
-}
-
-fn slice(text: &[u8], at: Index, length: usize) -> std::ops::Range<usize> {
-    let start = at.index(text.len() + 1);
-    start..text.len().min(start + length)
-}
-
-fn damaged(language: &'static Language) -> impl Strategy<Value = Bytes> {
-    (0..2_usize, vec(damage(), 1..6)).prop_map(move |(seed, damages)| {
-        let mut text = language.seeds[seed].as_bytes().to_vec();
-        damages
-            .iter()
-            .for_each(|damage| damage.done_to(&mut text, language));
-        Bytes(text)
     })
 }
 
@@ -399,7 +343,8 @@ fn every_random_text_is_read_or_refused(language: &'static Language) {
 
 fn every_damaged_file_is_read_or_refused(language: &'static Language) {
     on_a_small_stack(|| {
-        let strategy = (damaged(language), 0..2_usize, select(&LANGUAGES[..]));
+        let damaged = damaged(language.seeds.to_vec());
+        let strategy = (damaged, 0..2_usize, select(&LANGUAGES[..]));
         holds(DAMAGED_CASES, &strategy, |(text, seed, other)| {
             is_read_or_refused(language, &text.0, &other.sound(seed));
         });

@@ -292,6 +292,36 @@ fn a_host_for_several_events_at_once_looks_by_a_timer() {
 }
 
 #[test]
+fn guests_that_never_end_hold_up_no_look_and_are_stopped_at_their_deadlines() {
+    let s3 = S3::start();
+    let shop = Shop::in_s3(&s3);
+    shop.deploy("misbehave", "{}");
+    let api = RuntimeApi::start_managed();
+    let running = Deployed::following(&shop, "refresh = '100ms'\nmax-stale = '1h'")
+        .variable("AWS_LAMBDA_MAX_CONCURRENCY", "4")
+        .variable("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1024")
+        .start(&api);
+    assert_eq!(api.invoke(Event::new("\"log 1\"")).kind, "response");
+    // As many as there are places, and more than there are threads.
+    for _ in 0..4 {
+        api.send(Event::new("\"spin\"").time(Duration::from_secs(10)));
+    }
+    shop.deploy("facts", r#"{"v": 2}"#);
+    let is_served = |line: &str| line.contains("serving facts@live 2");
+    let is_over = |line: &str| line.contains("TimeLimit");
+    let mut lines = std::iter::from_fn(|| Some(running.line()));
+    let first = lines.find(|line| is_served(line) || is_over(line));
+    assert!(
+        first.is_some_and(|line| is_served(&line)),
+        "nobody looked beside them"
+    );
+    for _ in 0..4 {
+        assert_eq!(api.answer().json()["errorType"], "Crunchbox.TimeLimit");
+    }
+    assert_eq!(version(&api), 2);
+}
+
+#[test]
 fn a_start_without_anything_to_serve_is_an_init_error_that_says_what_to_do() {
     let s3 = S3::start();
     let shop = Shop::in_s3(&s3);

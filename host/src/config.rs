@@ -13,7 +13,7 @@ pub mod path;
 mod problem;
 mod schema;
 mod settle;
-mod toml;
+pub(crate) mod toml;
 mod value;
 mod yaml;
 

@@ -15,6 +15,7 @@ use crate::template::{Facts, Template};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
 use std::path::Path;
 
 pub use http::{HttpRule, Signing};
@@ -34,6 +35,9 @@ const ENTRIES_MAX: usize = 256;
 
 /// Private certificates of a whole cloud provider take 170 kB.
 const AUTHORITIES_BYTES_MAX: usize = 512 << 10;
+
+/// The most of an entry that an error repeats.
+const SHOWN_BYTES_MAX: usize = 512;
 
 /// Variables that no guest is given: credentials and settings of the platform and of this host.
 const PRIVATE: [&str; 5] = ["AWS_", "LAMBDA_", "CRUNCHBOX_", "_", "LD_"];
@@ -472,7 +476,14 @@ fn with_certificates(kind: &str, mut entry: Value, folder: &Path) -> Result<Valu
             format!("cannot read `{}`: {problem}", path.display()),
         )
     };
-    let pem = std::fs::read_to_string(&path).map_err(|error| problem(error.to_string()))?;
+    // A file without an end is none of certificates.
+    let read = std::fs::File::open(&path).and_then(|file| {
+        let mut pem = String::new();
+        let most = u64::try_from(AUTHORITIES_BYTES_MAX).unwrap_or(u64::MAX);
+        file.take(most.saturating_add(1)).read_to_string(&mut pem)?;
+        Ok(pem)
+    });
+    let pem = read.map_err(|error| problem(error.to_string()))?;
     if pem.len() > AUTHORITIES_BYTES_MAX {
         return Err(problem(format!(
             "expected at most {AUTHORITIES_BYTES_MAX} bytes"
@@ -496,9 +507,11 @@ fn certificates_of(pem: &str) -> String {
 }
 
 fn refused(kind: &str, entry: &Value, problem: String) -> GrantError {
+    let mut entry = shown(entry);
+    entry.truncate(entry.floor_char_boundary(SHOWN_BYTES_MAX.min(entry.len())));
     GrantError::Entry {
         kind: kind.to_owned(),
-        entry: shown(entry),
+        entry,
         problem,
     }
 }

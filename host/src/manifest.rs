@@ -2,6 +2,7 @@
 //! Reads and checks; builds and runs nothing.
 
 use crate::address::FunctionName;
+use crate::config::toml;
 use crate::config::{Config, ConfigError, ENDINGS, Layer, Tier};
 use crate::error::{Code, Failure, Fault};
 use crate::grant::{Granted, Grants};
@@ -146,8 +147,7 @@ impl Manifest {
             path: path.to_owned(),
             problem,
         };
-        let raw: Raw =
-            toml::from_str(text).map_err(|error| malformed(error.to_string().trim().to_owned()))?;
+        let raw: Raw = toml::read_as(text).map_err(malformed)?;
         let folder = path.parent().map(Path::to_owned).unwrap_or_default();
         let store = raw.store.url.as_deref().map(str::parse).transpose();
         let store = store.map_err(|error: LocationError| malformed(error.to_string()))?;

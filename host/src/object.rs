@@ -10,6 +10,7 @@ mod s3;
 use crate::error::{Code, Fault};
 use async_trait::async_trait;
 use bytes::Bytes;
+#[cfg(feature = "s3")]
 use std::sync::Arc;
 
 pub use name::Name;
@@ -190,12 +191,9 @@ pub(crate) fn shown(text: &str) -> String {
 /// Reaches objects. One per process; clones share clients and connections. Requests to S3 run on the runtime that the first
 /// one was made on, or else on that of the first [`Objects::prepare`].
 #[derive(Debug, Clone, Default)]
-pub struct Objects(Arc<Inner>);
-
-#[derive(Debug, Default)]
-struct Inner {
+pub struct Objects {
     #[cfg(feature = "s3")]
-    s3: s3::S3,
+    s3: Arc<s3::S3>,
 }
 
 impl Objects {
@@ -205,7 +203,7 @@ impl Objects {
     /// What is missing.
     #[cfg(feature = "s3")]
     pub async fn prepare(&self) -> Result<(), String> {
-        self.0.s3.prepare().await
+        self.s3.prepare().await
     }
 
     /// There is no client of S3 in this build.
@@ -225,7 +223,7 @@ impl Objects {
         match place {
             Place::Folder { root, rest } => folder::open(root, rest).await,
             #[cfg(feature = "s3")]
-            Place::S3 { bucket, key } => self.0.s3.open(bucket, key).await,
+            Place::S3 { bucket, key } => self.s3.open(bucket, key).await,
             #[cfg(not(feature = "s3"))]
             Place::S3 { .. } => Err(no_s3(place)),
         }
@@ -239,7 +237,7 @@ impl Objects {
         match place {
             Place::Folder { root, rest } => folder::create(root, rest).await,
             #[cfg(feature = "s3")]
-            Place::S3 { bucket, key } => self.0.s3.create(bucket, key).await,
+            Place::S3 { bucket, key } => self.s3.create(bucket, key).await,
             #[cfg(not(feature = "s3"))]
             Place::S3 { .. } => Err(no_s3(place)),
         }
@@ -253,7 +251,7 @@ impl Objects {
         match place {
             Place::Folder { root, rest } => Ok(folder::list(root, rest)),
             #[cfg(feature = "s3")]
-            Place::S3 { bucket, key } => self.0.s3.list(bucket, key).await,
+            Place::S3 { bucket, key } => self.s3.list(bucket, key).await,
             #[cfg(not(feature = "s3"))]
             Place::S3 { .. } => Err(no_s3(place)),
         }

@@ -3,6 +3,7 @@
 
 use crate::address::{Address, Which};
 use crate::config::Format;
+use crate::config::toml;
 use crate::error::{Code, Fault};
 use crate::grant::Ceiling;
 use crate::limit::Wanted;
@@ -183,8 +184,7 @@ impl Policy {
             path: path.to_owned(),
             problem,
         };
-        let raw: Raw =
-            toml::from_str(text).map_err(|error| malformed(error.to_string().trim().to_owned()))?;
+        let raw: Raw = toml::read_as(text).map_err(malformed)?;
         Self::check(path, raw).map_err(malformed)
     }
 

@@ -1,10 +1,13 @@
 //! Damage to bytes that were sound: on the way, on a disk, by somebody's hand; and bytes that were never sound.
 
-use super::Bytes;
+use super::{Bytes, holds, on_a_small_stack};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use std::ops::Range;
+
+/// How many texts a rule is tried with.
+pub const CASES: u32 = 1_000;
 
 /// Numbers at the edges of what readers take.
 static NUMBERS: [&str; 9] = [
@@ -182,4 +185,12 @@ pub fn hostile<S: AsRef<[u8]> + Clone + 'static>(seeds: Vec<S>) -> impl Strategy
         Bytes(pieces.concat())
     });
     prop_oneof![8 => damaged(seeds), 1 => pieces, 1 => made_up()]
+}
+
+/// Tries a rule with what becomes of sound texts, where a stack that is too deep shows.
+pub fn whatever_becomes_of<S>(seeds: Vec<S>, rule: impl Fn(&[u8]) + Send)
+where
+    S: AsRef<[u8]> + Clone + Send + 'static,
+{
+    on_a_small_stack(move || holds(CASES, &hostile(seeds), |bytes| rule(&bytes.0)));
 }

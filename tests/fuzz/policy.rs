@@ -1,8 +1,7 @@
 //! What an operator and a project's author write, damaged or made up: a policy or a manifest is read, or refused by its name.
 
-use super::damage::hostile;
-use super::on_a_small_stack;
-use super::store::{CERTIFICATE, KEY, every_case};
+use super::damage::whatever_becomes_of;
+use super::store::{CERTIFICATE, KEY};
 use crate::rig::{Finished, text, typed};
 use crunchbox::error::Code;
 use crunchbox::grant::Grants;
@@ -94,22 +93,20 @@ fn a_damaged_policy_is_read_or_refused_by_its_name() {
         std::fs::write(&path, text).unwrap();
         Policy::find(&path).unwrap();
     }
-    on_a_small_stack(|| {
-        every_case(&hostile(sound), |bytes| {
-            std::fs::write(&path, bytes).unwrap();
-            match Policy::find(&path) {
-                Ok(policy) => {
-                    let policy = policy.unwrap();
-                    policy.ceilings.check().unwrap();
-                    let filled = policy.watched.iter().map(|key| key.fill(&facts));
-                    for key in filled.flatten() {
-                        let climbs = |part: &str| matches!(part, "" | "." | "..");
-                        assert!(!key.split('/').any(climbs), "{key}");
-                    }
+    whatever_becomes_of(sound, |bytes| {
+        std::fs::write(&path, bytes).unwrap();
+        match Policy::find(&path) {
+            Ok(policy) => {
+                let policy = policy.unwrap();
+                policy.ceilings.check().unwrap();
+                let filled = policy.watched.iter().map(|key| key.fill(&facts));
+                for key in filled.flatten() {
+                    let climbs = |part: &str| matches!(part, "" | "." | "..");
+                    assert!(!key.split('/').any(climbs), "{key}");
                 }
-                Err(error) => assert!(error.to_string().contains(policy::FILE_NAME), "{error}"),
             }
-        });
+            Err(error) => assert!(error.to_string().contains(policy::FILE_NAME), "{error}"),
+        }
     });
 }
 
@@ -119,25 +116,21 @@ fn a_damaged_manifest_is_read_or_refused_by_its_name() {
     let path = folder.path().join(manifest::FILE_NAME);
     std::fs::write(&path, MANIFEST).unwrap();
     Manifest::find(folder.path()).unwrap();
-    on_a_small_stack(|| {
-        every_case(
-            &hostile(vec![MANIFEST, "[function]\nname = 'facts'\n"]),
-            |bytes| {
-                std::fs::write(&path, bytes).unwrap();
-                match Manifest::find(folder.path()) {
-                    Ok(manifest) => {
-                        let manifest = manifest.unwrap();
-                        let sealed = SealedLimits::from(&manifest.limits);
-                        Wanted::from(&sealed).check().unwrap();
-                        let grants = manifest.grants.seal();
-                        assert_eq!(Grants::parse(&grants), Ok(manifest.grants));
-                    }
-                    Err(error) => {
-                        assert!(error.to_string().contains(manifest::FILE_NAME), "{error}")
-                    }
-                }
-            },
-        );
+    let sound = vec![MANIFEST, "[function]\nname = 'facts'\n"];
+    whatever_becomes_of(sound, |bytes| {
+        std::fs::write(&path, bytes).unwrap();
+        match Manifest::find(folder.path()) {
+            Ok(manifest) => {
+                let manifest = manifest.unwrap();
+                let sealed = SealedLimits::from(&manifest.limits);
+                Wanted::from(&sealed).check().unwrap();
+                let grants = manifest.grants.seal();
+                assert_eq!(Grants::parse(&grants), Ok(manifest.grants));
+            }
+            Err(error) => {
+                assert!(error.to_string().contains(manifest::FILE_NAME), "{error}")
+            }
+        }
     });
 }
 

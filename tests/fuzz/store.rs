@@ -1,7 +1,7 @@
 //! What a store holds, damaged or made up: each document is read or refused, what is read is written as a text that means the
 //! same, and neither a signature nor a statement on native code counts for other bytes.
 
-use super::damage::hostile;
+use super::damage::{CASES, hostile, whatever_becomes_of};
 use super::{Bytes, JSON, LANGUAGES, holds, is_shown_as_json, merged, on_a_small_stack};
 use crunchbox::address::{Address, ChannelName, FunctionName};
 use crunchbox::component::Digest;
@@ -26,8 +26,6 @@ use serde_json::json;
 use std::fmt::Debug;
 use std::path::Path;
 use std::str::FromStr;
-
-const CASES: u32 = 1_000;
 
 /// A key of the reference implementation's, and what it signed.
 pub const KEY: &str = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
@@ -175,27 +173,21 @@ fn settles(layers: &Layers, rules: &Rules<'_>) {
     is_shown_as_json(&layers.unchecked());
 }
 
-pub fn every_case(strategy: &impl Strategy<Value = Bytes>, rule: impl Fn(&[u8])) {
-    holds(CASES, strategy, |bytes| rule(&bytes.0));
-}
-
 #[test]
 fn a_damaged_release_is_read_or_refused() {
     let config = StoreConfig::new(function(), layers()).to_text();
     let texts = vec![release().to_text(), config];
-    on_a_small_stack(|| {
-        every_case(&hostile(texts), |bytes| {
-            if let Ok(release) = Release::parse(bytes) {
-                is_read_again(&release, Release::to_text, Release::parse);
-                is_of_use(&release);
-            }
-            if let Ok(config) = StoreConfig::parse(bytes) {
-                is_read_again(&config, StoreConfig::to_text, StoreConfig::parse);
-                let sound = JSON.sound(0);
-                let layers = config.layers.iter().chain([&sound]);
-                settles(&merged(&layers.collect::<Vec<_>>()), &Rules::default());
-            }
-        });
+    whatever_becomes_of(texts, |bytes| {
+        if let Ok(release) = Release::parse(bytes) {
+            is_read_again(&release, Release::to_text, Release::parse);
+            is_of_use(&release);
+        }
+        if let Ok(config) = StoreConfig::parse(bytes) {
+            is_read_again(&config, StoreConfig::to_text, StoreConfig::parse);
+            let sound = JSON.sound(0);
+            let layers = config.layers.iter().chain([&sound]);
+            settles(&merged(&layers.collect::<Vec<_>>()), &Rules::default());
+        }
     });
 }
 
@@ -208,17 +200,15 @@ fn a_damaged_channel_or_statement_is_read_or_refused() {
         channel,
         statement,
     ];
-    on_a_small_stack(|| {
-        every_case(&hostile(texts), |bytes| {
-            is_channel_or_not(bytes);
-            if let Ok(envelope) = Envelope::parse(bytes) {
-                is_read_again(&envelope, Envelope::to_text, Envelope::parse);
-                is_channel_or_not(envelope.payload.as_bytes());
-                is_statement_or_not(envelope.payload);
-            } else if let Ok(payload) = std::str::from_utf8(bytes) {
-                is_statement_or_not(payload.to_owned());
-            }
-        });
+    whatever_becomes_of(texts, |bytes| {
+        is_channel_or_not(bytes);
+        if let Ok(envelope) = Envelope::parse(bytes) {
+            is_read_again(&envelope, Envelope::to_text, Envelope::parse);
+            is_channel_or_not(envelope.payload.as_bytes());
+            is_statement_or_not(envelope.payload);
+        } else if let Ok(payload) = std::str::from_utf8(bytes) {
+            is_statement_or_not(payload.to_owned());
+        }
     });
 }
 
@@ -341,7 +331,7 @@ fn a_damaged_name_address_or_reference_means_itself_or_nothing() {
         "1.5 MiB",
     ];
     let texts: Vec<String> = texts.map(str::to_owned).to_vec();
-    every_case(&hostile(texts), |bytes| {
+    whatever_becomes_of(texts, |bytes| {
         let text = &String::from_utf8_lossy(bytes);
         means_itself::<FunctionName>(text);
         means_itself::<ChannelName>(text);
@@ -376,7 +366,7 @@ fn a_damaged_key_of_a_store_names_its_own_place_or_none() {
         place.artifact(id),
         place.config(id),
     ];
-    every_case(&hostile(keys), |bytes| {
+    whatever_becomes_of(keys, |bytes| {
         let key = String::from_utf8_lossy(bytes);
         let key = &*key;
         let named = [

@@ -213,7 +213,7 @@ impl Description {
             "reach": self.review,
             "fitsPool": self.shape.fits_pool,
             "runs": self.refusal.is_none() && self.review.refusal().is_none(),
-            "refusal": self.refusal.as_ref().or(self.review.refusal()).map(super::report::failure_json),
+            "refusal": self.refusal.as_ref().or_else(|| self.review.refusal()).map(super::report::failure_json),
         })
     }
 }

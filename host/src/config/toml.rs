@@ -4,6 +4,7 @@ use super::marker;
 use super::value::{
     Budget, DEPTH_MAX, Kind, Lines, Problem, Table, Value, check_length, decimal, radix, too_deep,
 };
+use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -28,6 +29,22 @@ pub(crate) fn read(text: &str) -> Result<Table, Problem> {
         Kind::Table(table) => Ok(table),
         other => Err(super::not_a_table(&other)),
     }
+}
+
+/// Reads a text of the project's or the operator's into a type, unless it is nested deeper than the reader's stack may be.
+///
+/// # Errors
+/// What was expected, what was found, and where.
+pub(crate) fn read_as<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    if let Ok(document) = DeTable::parse(text) {
+        let document = document.into_inner();
+        let place = too_deep_at(&document);
+        take_apart(document);
+        if place.is_some() {
+            return Err(too_deep());
+        }
+    }
+    ::toml::from_str(text).map_err(|error| error.to_string().trim().to_owned())
 }
 
 /// Where a document is nested too deep. Dotted keys inside inline tables make it deeper than its parser is.

@@ -10,7 +10,7 @@ fn work(event: String, _ctx: Context) -> Result<String, Failure> {
     let (kernel, rounds) = event
         .trim_matches('"')
         .split_once(' ')
-        .unwrap_or((event.trim_matches('"'), "1"));
+        .unwrap_or_else(|| (event.trim_matches('"'), "1"));
     let rounds: u32 = rounds.parse().unwrap_or(1);
     let result = match kernel {
         "nothing" => 0.0,
