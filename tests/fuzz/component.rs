@@ -3,6 +3,7 @@
 
 use super::holds;
 use super::wasm::{Sound, case};
+use crate::rig::alone::{alone, held, run_alone};
 use crate::rig::{Rig, Started, compiler, component, guest};
 use crunchbox::component::Component;
 use crunchbox::config::Config;
@@ -23,7 +24,6 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -165,47 +165,30 @@ fn is_its_own_fault(failure: &Failure) {
 }
 
 /// What this process holds: memory in KiB, open files, and mapped pieces of native code.
-fn held() -> [usize; 3] {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let resident = status
-        .lines()
-        .find(|line| line.starts_with("VmRSS:"))
-        .unwrap();
-    let resident = resident.split_whitespace().nth(1).unwrap().parse().unwrap();
+fn kept() -> [usize; 3] {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
     let files = std::fs::read_dir("/proc/self/fd").unwrap().count();
-    [resident, files, maps.matches("memfd:artifact").count()]
+    [
+        held("VmRSS:"),
+        files,
+        maps.matches("memfd:artifact").count(),
+    ]
 }
 
-/// Where a test finds its folder, in a process of its own.
-const ALONE: &str = "CRUNCHBOX_FUZZ_ALONE";
-
-/// Runs a test of this file once more, in a process that no other test shares and that may end in any way.
-fn run_alone(test: &str) {
-    let module = module_path!().split_once("::").unwrap().1;
+/// Runs a test of this file alone, which may end in any way.
+fn tried_alone(test: &str) {
     let folder = tempfile::tempdir().unwrap();
     write_sound(folder.path());
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", &format!("{module}::{test}"), "--test-threads=1"])
-        .env(ALONE, folder.path())
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    if !output.status.success() || !said.contains("1 passed") {
-        let kept = folder.keep();
-        let words = String::from_utf8_lossy(&output.stderr);
-        panic!(
-            "{}; the last component is in {}\n{said}\n{words}",
-            output.status,
-            kept.display()
-        );
+    if let Err(said) = run_alone(module_path!(), test, folder.path()) {
+        let folder = folder.keep();
+        panic!("the last component is in {}\n{said}", folder.display());
     }
 }
 
 #[test]
 fn a_damaged_component_is_refused_or_stopped_and_leaves_nothing_behind() {
-    let Some(folder) = std::env::var_os(ALONE).map(PathBuf::from) else {
-        return run_alone("a_damaged_component_is_refused_or_stopped_and_leaves_nothing_behind");
+    let Some(folder) = alone() else {
+        return tried_alone("a_damaged_component_is_refused_or_stopped_and_leaves_nothing_behind");
     };
     let sound = SOUND.map(|name| Sound::read(&folder.join(name)));
     let bench = Bench::new(folder);
@@ -221,13 +204,13 @@ fn a_damaged_component_is_refused_or_stopped_and_leaves_nothing_behind() {
         let mut tried = tried.borrow_mut();
         *tried += 1;
         if *tried == WARM {
-            *warm.borrow_mut() = Some(held());
+            *warm.borrow_mut() = Some(kept());
         }
     });
-    let (before, after) = (warm.take().unwrap(), held());
+    let (before, after) = (warm.take().unwrap(), kept());
     for (kind, most) in [KEPT_KIB, KEPT_FILES, KEPT_FILES].into_iter().enumerate() {
-        let kept = after[kind].saturating_sub(before[kind]);
-        assert!(kept < most, "{before:?} before, {after:?} after");
+        let more = after[kind].saturating_sub(before[kind]);
+        assert!(more < most, "{before:?} before, {after:?} after");
     }
 }
 

@@ -2,15 +2,14 @@
 //! and its memory.
 
 use super::{ATTACK, Text, assert_code, load_file, served_after};
+use crate::rig::alone::{alone, held, run_alone};
 use crate::rig::{Rig, Started, failure};
 use crunchbox::error::Code;
 use crunchbox::event::{Invocation, Outcome};
 use crunchbox::limit::Limits;
 use crunchbox::quantity::Bytes;
 use futures_util::future::{Either, join_all, select, select_all};
-use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -118,35 +117,6 @@ fn one_call_with_millions_of_lines_holds_up_nobody() {
     served_after(&rig);
 }
 
-/// Where a test finds what it was given, in a process of its own.
-const ALONE: &str = "CRUNCHBOX_TEST_ALONE";
-
-fn alone() -> Option<PathBuf> {
-    std::env::var_os(ALONE).map(PathBuf::from)
-}
-
-/// Runs a test of this file once more, in a process where no other test takes or frees memory.
-fn run_alone(test: &str, given: &Path) {
-    let module = module_path!().split_once("::").unwrap().1;
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", &format!("{module}::{test}"), "--test-threads=1"])
-        .env(ALONE, given)
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success() && said.contains("1 passed"),
-        "{said}"
-    );
-}
-
-/// What the kernel says of this process's memory, in KiB: `VmRSS` is what is held now, `VmHWM` the most so far.
-fn held(what: &str) -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with(what)).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
 /// Quick ways to end badly, by number.
 const MIXED: [Code; 7] = [
     Code::Trap,
@@ -205,7 +175,7 @@ fn ten_thousand_hostile_events_leave_the_hosts_memory_as_it_was() {
     let Some(path) = alone() else {
         let path = mixed().write(folder.path());
         let test = "ten_thousand_hostile_events_leave_the_hosts_memory_as_it_was";
-        return run_alone(test, &path);
+        return run_alone(module_path!(), test, &path).unwrap();
     };
     let rig = Rig::of_file(&path, "hostile").at_once(4).limits(|limits| {
         limits.memory = Bytes::mebi(4);
@@ -265,7 +235,7 @@ fn what_a_guest_hands_over_costs_the_host_a_few_times_as_much_and_no_more() {
     let Some(path) = alone() else {
         let path = giant_calls().write(folder.path());
         let test = "what_a_guest_hands_over_costs_the_host_a_few_times_as_much_and_no_more";
-        return run_alone(test, &path);
+        return run_alone(module_path!(), test, &path).unwrap();
     };
     let rig = Rig::of_file(&path, "hostile").start();
     served_after(&rig);
@@ -290,7 +260,7 @@ fn instances_full_of_globals_cost_the_host_no_more_than_a_guests_memory() {
             ..Text::default()
         };
         let test = "instances_full_of_globals_cost_the_host_no_more_than_a_guests_memory";
-        return run_alone(test, &text.write(folder.path()));
+        return run_alone(module_path!(), test, &text.write(folder.path())).unwrap();
     };
     let rig = Text::default().start(|_| {});
     let (honest, before) = (rig.host.guest(), held("VmRSS:"));

@@ -1,5 +1,6 @@
 //! What tests stand on: guests built once, a host in a sentence, the command, the deployed program.
 
+pub mod alone;
 mod deployed;
 mod followed;
 mod moto;
