@@ -1,7 +1,7 @@
 //! The deployed program behind a Runtime API: what callers, operators and the log see.
 
 use crate::handle::ODD;
-use crate::rig::{Deployed, Event, RuntimeApi};
+use crate::rig::{Deployed, Event, RuntimeApi, text};
 use std::time::Duration;
 
 #[test]
@@ -392,19 +392,22 @@ fn an_artifact_that_is_not_what_its_statement_says_is_never_loaded() {
 #[test]
 fn a_panic_of_the_host_is_answered_and_a_fresh_process_takes_the_next_event() {
     let api = RuntimeApi::start();
-    let manifest = "[function]\nname = 'network'\n[grants]\nscratch = '1 MiB'\n";
+    let folder = tempfile::tempdir().unwrap();
+    let at = format!("{}/", text(folder.path()));
+    let manifest = format!(
+        "[function]\nname = 'network'\n[grants]\nobjects = [{{ at = '{at}', allow = ['list'] }}]\n"
+    );
     let running = Deployed::with("network")
         .file("crunchbox.toml", manifest.as_bytes())
         .start(&api);
-    let write = r#"{"scratch": {"write": "a", "body": "x"}}"#;
-    let nothing = r#"{"env": true}"#;
-    assert_eq!(api.invoke(Event::new(nothing)).kind, "response");
-    // The first file of a process takes a thread, and without room for its stack tokio panics: a real panic of the host.
+    assert_eq!(api.invoke(Event::new(r#"{"env": true}"#)).kind, "response");
+    // The first folder of a process takes a thread, and without room for its stack tokio panics: a real panic of the host.
+    let list = serde_json::json!({"object": {"list": at}}).to_string();
     let before = running.leave_no_room();
-    let answer = api.invoke(Event::new(write));
+    let answer = api.invoke(Event::new(list.clone()));
     running.leave_room();
     assert_eq!(answer.kind, "error");
     assert_eq!(answer.json()["errorType"], "Crunchbox.HostPanic");
-    assert_eq!(api.invoke(Event::new(write)).kind, "response");
+    assert_eq!(api.invoke(Event::new(list)).kind, "response");
     assert!(running.is_fresh_since(&before), "the same process went on");
 }
