@@ -411,3 +411,26 @@ fn a_panic_of_the_host_is_answered_and_a_fresh_process_takes_the_next_event() {
     assert_eq!(api.invoke(Event::new(list)).kind, "response");
     assert!(running.is_fresh_since(&before), "the same process went on");
 }
+
+#[test]
+fn limits_that_the_lambda_function_does_not_leave_room_for_are_warned_of_once() {
+    let api = RuntimeApi::start();
+    let manifest = "[function]\nname = 'echo'\n[limits]\nmemory = '1 GiB'\ntime = '1m'\n";
+    let running = Deployed::with("echo")
+        .file("crunchbox.toml", manifest.as_bytes())
+        .start(&api);
+    let warned = |lines: &[serde_json::Value]| {
+        let warnings = lines.iter().filter(|line| line["level"] == "WARN");
+        let messages = warnings.filter_map(|line| line["message"].as_str());
+        messages.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let hurried = || Event::new("1").time(Duration::from_secs(5));
+    api.invoke(hurried());
+    let first = warned(&running.lines_of_an_event());
+    assert!(
+        first[0].contains("limits.memory is 1024 MiB") && first[0].contains("raise MemorySize")
+    );
+    assert!(first[1].contains("limits.time is 60 s") && first[1].contains("raise Timeout"));
+    api.invoke(hurried());
+    assert!(warned(&running.lines_of_an_event()).is_empty());
+}

@@ -72,7 +72,8 @@ impl Default for Limits {
             tables: 100_000,
             // More than any toolchain makes. Each costs the host memory that no limit of the guest's counts.
             instances: 64,
-            handles: 10_000,
+            // Each may stand for kilobytes of the host's: headers of a request, a piece of a body.
+            handles: 2_000,
             // The largest response, its failure beside it, and room for what interpreters pass at once.
             host_call: 16 << 20,
             response: RESPONSE_BYTES_MAX,

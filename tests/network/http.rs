@@ -2,9 +2,11 @@
 
 use super::web::{Listener, Web};
 use super::{answered, get, granted, kinds, refusal};
+use crate::rig::alone::{alone, held, run_alone};
 use crate::rig::{Rig, failure};
 use crunchbox::error::Code;
 use serde_json::{Value, json};
+use std::path::Path;
 use std::time::Duration;
 
 #[test]
@@ -167,4 +169,30 @@ fn https_is_spoken_for_the_guest_and_the_other_end_has_to_prove_who_it_is() {
     let kind = refusal(&with(&another), &get(web.origin()));
     assert_eq!(kind, "TLS-certificate-error");
     assert_eq!(web.asked().len(), 1, "whom nobody trusts hears nothing");
+}
+
+#[test]
+fn headers_without_end_are_stopped_and_told_as_what_they_are() {
+    let started = granted(json!({}));
+    let long = json!({"http": {"method": "GET", "url": "http://a.example", "headers": {"x-long": "x".repeat(20_000)}}});
+    let stopped = failure(started.handle(&long.to_string()));
+    assert_eq!(stopped.code, Code::HostCallLimit);
+    assert!(stopped.message.contains("headers"), "{stopped}");
+    answered(&started, &json!({"env": true}));
+}
+
+#[test]
+fn requests_that_are_never_sent_cost_the_host_no_more_than_a_guests_memory() {
+    if alone().is_none() {
+        let test = "requests_that_are_never_sent_cost_the_host_no_more_than_a_guests_memory";
+        return run_alone(module_path!(), test, Path::new("/")).unwrap();
+    }
+    let started = granted(json!({}));
+    answered(&started, &json!({"env": true}));
+    let before = held("VmRSS:");
+    let stopped = failure(started.handle(r#"{"hoard": true}"#));
+    assert_eq!(stopped.code, Code::HandleLimit, "{stopped}");
+    let most = held("VmHWM:") - before;
+    assert!(most < 96 << 10, "{most} KiB");
+    answered(&started, &json!({"env": true}));
 }

@@ -5,7 +5,7 @@ use std::error::Error;
 /// A failure that reaches the caller as Lambda's error document.
 ///
 /// Any type that implements `std::error::Error` becomes one by `?`, with the kind `Error` (`ConfigError` for those of
-/// [`config`](crate::config)) and the whole chain of causes as its message.
+/// [`config`](crate::config), `ObjectError` for those of [`objects`](crate::objects)) and the whole chain of causes as its message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// The caller's `errorType`: one word, kept stable; Step Functions matches on it. The prefix `Crunchbox.` is the
@@ -30,11 +30,15 @@ impl Failure {
 
 impl<E: Error + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
-        let is_config = (&error as &dyn std::any::Any).is::<crate::config::ConfigError>();
-        Self::new(
-            if is_config { "ConfigError" } else { "Error" },
-            chain(&error),
-        )
+        let any: &dyn std::any::Any = &error;
+        let kind = if any.is::<crate::config::ConfigError>() {
+            "ConfigError"
+        } else if any.is::<crate::objects::ObjectError>() {
+            "ObjectError"
+        } else {
+            "Error"
+        };
+        Self::new(kind, chain(&error))
     }
 }
 

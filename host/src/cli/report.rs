@@ -63,10 +63,13 @@ fn grants(usage: &Usage) -> String {
                 0 => String::new(),
                 denied => format!(", {denied} denied"),
             };
+            let calls = match figures.calls {
+                1 => "1 call".to_owned(),
+                calls => format!("{calls} calls"),
+            };
             format!(
-                "{} {} calls, {} out, {} in{denied}",
+                "{} {calls}, {} out, {} in{denied}",
                 kind.name(),
-                figures.calls,
                 Bytes(figures.sent),
                 Bytes(figures.received)
             )

@@ -4,6 +4,7 @@
 use super::{Allowed, GuestState};
 use crate::bindings::crunchbox::function::types::Failure as GuestFailure;
 use crate::error::{Code, Failure};
+use crate::interface::http::FIELDS_BYTES_MAX;
 use crate::interface::invocation::Abort;
 use crate::limit::Limits;
 use crate::quantity::{Bytes, Time};
@@ -27,7 +28,8 @@ const HOST_CALL_EXHAUSTED: &str = "fuel allocated for hostcalls";
 
 /// The same of more handles than allowed, and of more random bytes.
 const TOO_MANY_HANDLES: &str = "store handle limit exceeded";
-const TOO_RANDOM: &str = "exceeds limit";
+const TOO_RANDOM: &str = "requested len";
+const TOO_LONG_HEADERS: &str = "size of fields exceeds limit";
 
 /// The longest line of a trace; a name section may hold names of any length.
 const PLACE_BYTES_MAX: usize = 1 << 10;
@@ -223,6 +225,10 @@ fn exhausted(error: &wasmtime::Error, limits: &Limits) -> Option<Failure> {
     if cause.contains(TOO_MANY_HANDLES) || is_full(error) {
         let message = format!("held more handles than limits.handles, {}", limits.handles);
         return Some(Failure::new(Code::HandleLimit, message).with_hint(raise("handles")));
+    }
+    if cause.contains(TOO_LONG_HEADERS) {
+        let message = format!("one message's headers are longer than {FIELDS_BYTES_MAX} bytes");
+        return Some(Failure::new(Code::HostCallLimit, message));
     }
     cause.contains(TOO_RANDOM).then(|| {
         let message = format!(

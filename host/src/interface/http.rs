@@ -29,6 +29,15 @@ const ANSWER_TIME: Duration = Duration::from_secs(60);
 /// Requests of one event at a time: each may hold a connection.
 const AT_ONCE: usize = 64;
 
+/// The most that one collection of headers takes: what servers take, and not what a guest could pile up in thousands of them.
+pub(crate) const FIELDS_BYTES_MAX: usize = 16 << 10;
+
+/// Bytes of a body that are taken at once, for each of its first requests and for those after them. A piece waits in the host
+/// for the request to be sent, and a guest need not send any.
+const PIECE: usize = 64 << 10;
+const PIECES: usize = 64;
+const LATER_PIECE: usize = 1 << 10;
+
 /// The longest body of a request that is signed, since all of it is read first. DynamoDB takes 16 MB, SQS 1 MiB.
 #[cfg(feature = "sign")]
 const SIGNED_BYTES_MAX: usize = 16 << 20;
@@ -44,13 +53,18 @@ struct Sender {
     reach: Arc<Reach>,
     meter: Meter,
     places: Arc<Semaphore>,
+    /// How many bodies the guest has begun.
+    bodies: usize,
 }
 
 impl Requests {
     pub(crate) fn new(reach: Arc<Reach>, meter: Meter) -> Self {
+        let mut ctx = WasiHttpCtx::new();
+        ctx.set_field_size_limit(FIELDS_BYTES_MAX);
         Self {
-            ctx: WasiHttpCtx::new(),
+            ctx,
             sender: Sender {
+                bodies: 0,
                 reach,
                 meter,
                 places: Arc::new(Semaphore::new(AT_ONCE)),
@@ -82,6 +96,15 @@ type Sent = Result<
 >;
 
 impl WasiHttpHooks for Sender {
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        self.bodies += 1;
+        if self.bodies <= PIECES {
+            PIECE
+        } else {
+            LATER_PIECE
+        }
+    }
+
     fn send_request(
         &mut self,
         request: Request<WasiBody>,

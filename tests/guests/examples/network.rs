@@ -48,6 +48,8 @@ enum Step {
     Listen { address: Ipv4Addr, port: u16 },
     /// Tells all variables, with their values if so wanted.
     Env(bool),
+    /// Makes requests that it never sends, until it is stopped.
+    Hoard(bool),
     /// Does something with a file.
     Scratch(files::Act),
     /// Does something with an object.
@@ -87,6 +89,7 @@ impl Step {
                     std::env::vars().map(|(name, value)| (name, values.then_some(value)));
                 Ok(json!(variables.collect::<BTreeMap<_, _>>()))
             }
+            Self::Hoard(_) => http::hoard(),
             Self::Scratch(act) => act.perform(),
             Self::Object(act) => act.perform(),
         }

@@ -122,6 +122,25 @@ impl Asked {
     }
 }
 
+/// Makes requests with as much in their headers and bodies as the host takes, and sends none.
+pub(crate) fn hoard() -> ! {
+    let mut held = Vec::new();
+    loop {
+        let fields = Fields::new();
+        (0..15).for_each(|_| drop(fields.append("x-hoarded", &[b'x'; 1000])));
+        let request = OutgoingRequest::new(fields);
+        let body = request.body().ok();
+        let stream = body.as_ref().and_then(|body| body.write().ok());
+        if let Some(stream) = &stream {
+            while let Ok(room @ 1..) = stream.check_write() {
+                let room = usize::try_from(room).unwrap_or_default();
+                let _ = stream.write(&vec![b'x'; room]);
+            }
+        }
+        held.push((stream, body, request));
+    }
+}
+
 /// Hands a body over. Who refuses the request takes none of it, and says why in the answer.
 fn hand_over(body: OutgoingBody, bytes: &[u8]) {
     if let Ok(stream) = body.write() {
