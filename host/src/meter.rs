@@ -93,15 +93,7 @@ impl Meter {
         if !self.0.refusals.is_new(&format!("{name} {target}")) {
             return;
         }
-        let message = format!("denied {name}: {target} (not in [grants])");
-        self.0.log.write(&Line {
-            level: Level::Warn,
-            message: &message,
-            source: Source::Host,
-            scope: Some(&self.0.scope),
-            fields: &[],
-            top: &[],
-        });
+        self.warn(&format!("denied {name}: {target} (not in [grants])"));
     }
 
     /// Calls that were refused for want of room.
@@ -117,15 +109,19 @@ impl Meter {
         let name = kind.name();
         let message = format!("{name}: {problem}");
         if self.0.refusals.is_new(&message) {
-            self.0.log.write(&Line {
-                level: Level::Warn,
-                message: &message,
-                source: Source::Host,
-                scope: Some(&self.0.scope),
-                fields: &[],
-                top: &[],
-            });
+            self.warn(&message);
         }
+    }
+
+    fn warn(&self, message: &str) {
+        self.0.log.write(&Line {
+            level: Level::Warn,
+            message,
+            source: Source::Host,
+            scope: Some(&self.0.scope),
+            fields: &[],
+            top: &[],
+        });
     }
 
     /// What it came to so far.
