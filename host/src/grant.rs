@@ -10,7 +10,7 @@ use crate::error::{Code, Fault};
 use crate::object;
 use crate::quantity::Bytes;
 use crate::secret;
-use crate::settings::Environment;
+use crate::settings::{Environment, private_prefix};
 use crate::template::{Facts, Template};
 use serde::Deserialize;
 use serde_json::Value;
@@ -38,9 +38,6 @@ const AUTHORITIES_BYTES_MAX: usize = 512 << 10;
 
 /// The most of an entry that an error repeats.
 const SHOWN_BYTES_MAX: usize = 512;
-
-/// Variables that no guest is given: credentials and settings of the platform and of this host.
-const PRIVATE: [&str; 5] = ["AWS_", "LAMBDA_", "CRUNCHBOX_", "_", "LD_"];
 
 /// What a release may reach, templates still in it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -392,8 +389,7 @@ fn variable(name: &str) -> Result<String, Problem> {
     if name.is_empty() || !name.chars().all(plain) {
         return Err("expected the name of an environment variable".to_owned());
     }
-    let upper = name.to_ascii_uppercase();
-    match PRIVATE.iter().find(|prefix| upper.starts_with(**prefix)) {
+    match private_prefix(name) {
         Some(prefix) => Err(format!(
             "no guest may have a variable whose name begins with `{prefix}`; requests to AWS are signed by `sign`, secrets come by `secrets`"
         )),

@@ -19,7 +19,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-pub(crate) use pool::{Body, Places, Pool, SendError, Timeouts};
+pub(crate) use pool::{Body, Places, Pool, SendError};
 #[cfg(feature = "sign")]
 pub(crate) use sign::Signer;
 

@@ -5,21 +5,12 @@
 mod aws;
 mod vault;
 
+use crate::settings::private_prefix;
 use crate::template::{Facts, Template};
 use std::fmt;
 use std::str::FromStr;
 
 pub use vault::{Keep, SecretError, SecretText, Vault};
-
-/// Variables that no guest may see, whatever it is granted: credentials and settings of the platform and of this host.
-const PRIVATE: [&str; 6] = [
-    "AWS_",
-    "LAMBDA_",
-    "CRUNCHBOX_",
-    "_HANDLER",
-    "_X_AMZN",
-    "_AWS_",
-];
 
 /// By a parameter of such a name SSM hands out secrets of Secrets Manager, which have grants of their own.
 const SSM_REFERENCE: &str = "aws/reference/secretsmanager";
@@ -131,8 +122,7 @@ fn check_name(keeper: Keeper, name: &str) -> Result<(), String> {
             if !name.chars().all(plain) {
                 return Err("expected a variable's name after `env:`".to_owned());
             }
-            let upper = name.to_ascii_uppercase();
-            match PRIVATE.iter().find(|prefix| upper.starts_with(**prefix)) {
+            match private_prefix(name) {
                 Some(prefix) => Err(format!(
                     "the variable `{name}` is the platform's: no guest may have what begins with `{prefix}`"
                 )),

@@ -40,6 +40,16 @@ pub const CONFIG: &str = "CRUNCHBOX_CONFIG";
 /// What begins the names of variables that each hold one value of the configuration.
 pub const CONFIG_VALUE: &str = "CRUNCHBOX_CONFIG_";
 
+/// What begins the names of variables that no guest is given, as a secret or otherwise: credentials and settings of the
+/// platform, of this host and of the system's loader.
+const PRIVATE: [&str; 5] = ["AWS_", "LAMBDA_", "CRUNCHBOX_", "_", "LD_"];
+
+/// What makes a variable one that no guest is given, in whatever case it is written; none if it may be.
+pub(crate) fn private_prefix(name: &str) -> Option<&'static str> {
+    let upper = name.to_ascii_uppercase();
+    PRIVATE.into_iter().find(|prefix| upper.starts_with(prefix))
+}
+
 /// The environment that this process was started with.
 #[derive(Clone, Default)]
 pub struct Environment(Arc<BTreeMap<OsString, OsString>>);

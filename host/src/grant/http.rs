@@ -6,7 +6,6 @@ use super::{Entry, Problem};
 use crate::template::Glob;
 use http::Method;
 use http::Uri;
-use std::fmt;
 
 /// One grant of requests.
 #[derive(Debug, Clone)]
@@ -149,13 +148,6 @@ impl HttpRule {
             && self.host.contains(&other.host)
             // A ceiling without `sign` is about whom to talk to, not in whose name.
             && (other.sign.is_none() || self.sign == other.sign)
-    }
-}
-
-impl fmt::Display for HttpRule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.secure { "https" } else { "http" };
-        write!(f, "{scheme}://{}:{}", self.host, self.port)
     }
 }
 

@@ -4,7 +4,7 @@
 use crate::error::chain;
 use crate::grant::HttpRule;
 use crate::meter::{Kind, Meter};
-use crate::network::{DialError, Pool, SendError, Timeouts};
+use crate::network::{DialError, Pool, SendError};
 use crate::reach::Reach;
 use bytes::Bytes;
 use http::{Request, Response};
@@ -137,10 +137,8 @@ impl Sender {
         let request = self.outgoing(request, rule).await?;
         let at_most =
             |asked: Option<Duration>| asked.map_or(ANSWER_TIME, |asked| asked.min(ANSWER_TIME));
-        let timeouts = Timeouts {
-            first_byte: at_most(options.first_byte_timeout),
-        };
-        let response = self.answer(pool, request, timeouts, &target).await?;
+        let first_byte = at_most(options.first_byte_timeout);
+        let response = self.answer(pool, request, first_byte, &target).await?;
         let body = Incoming {
             inner: response,
             meter: self.meter.clone(),
@@ -225,10 +223,10 @@ impl Sender {
         &self,
         pool: &Pool,
         request: Request<crate::network::Body>,
-        timeouts: Timeouts,
+        first_byte: Duration,
         target: &str,
     ) -> Result<Response<hyper::body::Incoming>, Error> {
-        let error = match pool.send(request, timeouts).await {
+        let error = match pool.send(request, first_byte).await {
             Ok(response) => return Ok(response),
             Err(error) => error,
         };

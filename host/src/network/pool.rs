@@ -40,13 +40,6 @@ const BUFFER_BYTES: usize = 64 << 10;
 /// What a request's body is.
 pub(crate) type Body = UnsyncBoxBody<Bytes, Box<dyn Error + Send + Sync>>;
 
-/// How long the other end may take.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Timeouts {
-    /// To answer with its head.
-    pub(crate) first_byte: Duration,
-}
-
 /// Why there is no response.
 #[derive(Debug)]
 pub(crate) enum SendError {
@@ -94,13 +87,13 @@ impl Pool {
         }))
     }
 
-    /// Sends a request that a grant allows.
+    /// Sends a request that a grant allows, and waits so long for the head of its answer.
     pub(crate) async fn send(
         &self,
         request: Request<Body>,
-        timeouts: Timeouts,
+        first_byte: Duration,
     ) -> Result<Response<Incoming>, SendError> {
-        let sent = tokio::time::timeout(timeouts.first_byte, self.0.request(request)).await;
+        let sent = tokio::time::timeout(first_byte, self.0.request(request)).await;
         match sent {
             Err(_) => Err(SendError::Late),
             Ok(Err(error)) => Err(match dial_error(&error) {
