@@ -9,21 +9,27 @@
 
 mod artifact;
 mod config;
+mod deploy;
+mod dev;
 mod follow;
 mod fuzz;
 mod handle;
 mod hostile;
 mod lambda;
+mod languages;
 mod moves;
 mod network;
+mod packaged;
 mod postgres;
 mod publish;
 mod rig;
 mod run;
 mod secrets;
+mod shutdown;
 mod source;
 mod store;
 mod swap;
 mod tamper;
+mod testing;
 mod tools;
 mod watched;

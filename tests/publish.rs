@@ -400,7 +400,7 @@ fn sample_events_are_compared_with_the_responses_that_are_written_down() {
     project.file("events/b.expected.json", "[2]");
     let (exit, words) = project.refused(&["test"]);
     assert_eq!(
-        (exit, words.contains("expected [2], got [1]")),
+        (exit, words.contains("$[0]\n        - 2\n        + 1")),
         (95, true),
         "{words}"
     );

@@ -225,3 +225,20 @@ fn precompile_writes_what_a_host_without_a_compiler_loads() {
     let _running = deployed.start(&api);
     assert_eq!(api.invoke(crate::rig::Event::new("[7]")).text(), "[7]");
 }
+
+#[test]
+fn a_policy_that_names_its_store_before_it_has_a_key_gets_one() {
+    let project = crate::rig::Project::new("facts");
+    project.file("policy.toml", "[store]\nurl = 's3://acme/prefix'\n");
+    let (exit, words) = project.refused(&["run", "facts@live", "--data", "{}"]);
+    assert!(
+        exit == 55 && words.contains("crunchbox keys new"),
+        "{words}"
+    );
+    project.done(&["keys", "new", "ci"]);
+    let policy = std::fs::read_to_string(project.path().join("policy.toml")).unwrap();
+    assert!(
+        policy.starts_with("[store]") && policy.contains("[[keys]]"),
+        "{policy}"
+    );
+}

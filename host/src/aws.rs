@@ -1,5 +1,9 @@
 //! What all clients of AWS here have in common.
 
+#[cfg(feature = "dev")]
+pub(crate) mod frame;
+#[cfg(feature = "dev")]
+pub(crate) mod http;
 #[cfg(feature = "s3")]
 pub(crate) mod s3;
 

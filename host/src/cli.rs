@@ -5,18 +5,27 @@ mod check;
 mod config;
 #[cfg(feature = "publish")]
 mod copy;
+#[cfg(feature = "dev")]
+mod dev;
 mod event;
 mod explain;
+#[cfg(feature = "dev")]
+mod invoke;
 #[cfg(feature = "publish")]
 mod keys;
 mod layers;
 #[cfg(feature = "publish")]
 mod list;
+#[cfg(feature = "dev")]
+mod new;
+#[cfg(feature = "dev")]
+mod package;
 #[cfg(feature = "publish")]
 mod precompile;
 mod printer;
 #[cfg(feature = "publish")]
 mod progress;
+mod project;
 #[cfg(feature = "publish")]
 mod promote;
 #[cfg(feature = "publish")]
@@ -27,6 +36,8 @@ mod report;
 mod run;
 mod shelf;
 mod start;
+#[cfg(feature = "dev")]
+mod template;
 mod test;
 
 use crate::error::{Code, Failure};
@@ -48,15 +59,20 @@ struct Arguments {
     command: Command,
 }
 
-const FIRST_STEPS: &str = "First steps, in a folder with a project:
-  crunchbox build --setup
-  crunchbox event sns '{\"station\":\"oslo\",\"metric\":\"temp\",\"value\":21.4}' > event.json
-  crunchbox run . -e event.json
+const FIRST_STEPS: &str = "First steps:
+  crunchbox new rainfall --lang clojure     (or javascript, typescript, python, rust)
+  cd rainfall
+  crunchbox test                            (builds it, and runs it on events/*.json)
+  crunchbox run . -e events/oslo.json
   crunchbox deploy -m 'the first one'       (into .crunchbox/store, unless --store says s3://…)
   crunchbox run NAME@live -e event.json";
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[cfg(feature = "dev")]
+    New(new::New),
+    #[cfg(feature = "dev")]
+    Init(new::Init),
     Run(run::Run),
     Build(build::Build),
     Check(check::Check),
@@ -77,6 +93,12 @@ enum Command {
     Status(list::Status),
     #[cfg(feature = "publish")]
     History(list::History),
+    #[cfg(feature = "dev")]
+    Dev(Box<dev::Dev>),
+    #[cfg(feature = "dev")]
+    Invoke(invoke::Invoke),
+    #[cfg(feature = "dev")]
+    Package(package::Package),
     Config(config::Config),
     #[cfg(feature = "publish")]
     Keys(keys::Keys),
@@ -101,11 +123,21 @@ impl Command {
     /// Whether reports are to be JSON.
     fn wants_json(&self) -> bool {
         match self {
+            #[cfg(feature = "dev")]
+            Self::New(new) => new.json,
+            #[cfg(feature = "dev")]
+            Self::Init(init) => init.json,
             Self::Run(run) => run.json,
             Self::Build(build) => build.json,
             Self::Check(check) => check.json,
             Self::Explain(explain) => explain.json,
             Self::Test(test) => test.json,
+            #[cfg(feature = "dev")]
+            Self::Dev(dev) => dev.json,
+            #[cfg(feature = "dev")]
+            Self::Invoke(invoke) => invoke.json,
+            #[cfg(feature = "dev")]
+            Self::Package(package) => package.json,
             #[cfg(feature = "publish")]
             Self::Deploy(deploy) => deploy.json,
             #[cfg(feature = "publish")]
@@ -185,9 +217,19 @@ async fn run_command(
 ) -> Result<u8, Failure> {
     match command {
         Command::Run(run) => return run.execute(printer, variables).await,
+        #[cfg(feature = "dev")]
+        Command::New(new) => new.execute(printer)?,
+        #[cfg(feature = "dev")]
+        Command::Init(init) => init.execute(printer)?,
         Command::Build(build) => build.execute(printer, variables).await?,
         Command::Check(check) => check.execute(variables).await?,
         Command::Test(test) => test.execute(printer, variables).await?,
+        #[cfg(feature = "dev")]
+        Command::Dev(dev) => return dev.execute(printer, variables).await,
+        #[cfg(feature = "dev")]
+        Command::Invoke(invoke) => return invoke.execute(printer, variables).await,
+        #[cfg(feature = "dev")]
+        Command::Package(package) => package.execute(printer, variables).await?,
         #[cfg(feature = "publish")]
         Command::Deploy(deploy) => deploy.execute(printer, variables).await?,
         #[cfg(feature = "publish")]
@@ -239,7 +281,10 @@ fn block_on<R>(future: impl Future<Output = R>) -> Result<R, Failure> {
             format!("the event loop cannot start: {error}"),
         )
     })?;
-    Ok(runtime.block_on(future))
+    let result = runtime.block_on(future);
+    // What still works on another thread, such as a tool that builds, has nobody left to work for.
+    runtime.shutdown_background();
+    Ok(result)
 }
 
 #[cfg(feature = "lambda")]
@@ -257,6 +302,7 @@ fn lambda(arguments: &[OsString], variables: Variables<'_>) -> ExitCode {
     match ended {
         Ended::Failed(failure) => failure.code.meaning().exit.into(),
         Ended::Recycle => recycle(arguments),
+        Ended::Stopped => ExitCode::SUCCESS,
     }
 }
 

@@ -225,6 +225,10 @@ codes! {
         "The message names what is missing: address space, threads, a folder of one's own for the cache (`--cache`).";
     RuntimeApi 73 Host Fatal "Lambda's Runtime API did not answer as its contract says."
         "Nothing to do on Lambda: the environment is replaced. Elsewhere check AWS_LAMBDA_RUNTIME_API.";
+    ServiceUnreachable 74 Host Error "Lambda, or what stands in for it, cannot be reached or does not answer as it should."
+        "Start `crunchbox dev`, or check endpoint, region and network; an event that was sent may have run.";
+    ServiceRefused 75 Caller Error "Lambda, or what stands in for it, refused the request."
+        "The message has its words; check credentials, permissions, region and parameters.";
     StoreUnreachable 80 Store Warn "The store did not answer in time, or broke off."
         "It is tried again by itself. In a VPC, S3 needs a gateway endpoint; else check region, endpoint and network.";
     StoreDenied 81 Store Error "The store denies access."

@@ -5,7 +5,7 @@ use crate::component::Component;
 use crate::config::{Config, Layer};
 use crate::engine::artifact::Artifact;
 use crate::engine::{Artifacts, Engines, Origin};
-use crate::error::{Failure, Level};
+use crate::error::{Code, Failure, Level};
 use crate::event::Identity;
 use crate::grant::Granted;
 use crate::guest::{Guest, Parts, SMOKE_TIME, Shape};
@@ -20,6 +20,9 @@ use crate::telemetry::Log;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// What stands for a channel where there is no store.
+pub const LOCAL: &str = "local";
 
 /// What is served, under which name and conditions.
 #[derive(Debug, Clone)]
@@ -36,6 +39,8 @@ pub struct Function {
     pub granted: Granted,
     /// What guests reach the outside by.
     pub outside: Outside,
+    /// Which build of it this is, where builds are counted.
+    pub build: Option<u64>,
 }
 
 /// Where it runs.
@@ -73,28 +78,13 @@ impl Function {
         surroundings: Surroundings,
     ) -> Result<Ready, Failure> {
         self.outside.prepare(&self.granted).await?;
-        let reach = self.outside.reach(self.granted)?;
         let component = Component::read(component)?;
         let started = Instant::now();
-        let (artifact, origin) = obtain(&component, &surroundings).await?;
+        let (artifact, origin) =
+            obtain(&component, &surroundings.artifacts, &surroundings.log).await?;
         let obtained = Instant::now();
         let engines = Engines::start(surroundings.concurrency)?;
-        let identity = Identity {
-            function: self.name,
-            channel: "local".to_owned(),
-            sequence: None,
-            release: component.digest().to_string(),
-            component: component.digest().to_string(),
-            config: self.config.digest().to_string(),
-        };
-        let parts = Parts {
-            identity,
-            limits: self.limits,
-            config: self.config,
-            vault: self.vault,
-            reach,
-        };
-        let guest = Guest::load(&engines, &artifact, parts)?;
+        let guest = Guest::load(&engines, &artifact, self.parts(&component)?)?;
         let host = Host::new(
             Arc::new(engines),
             guest,
@@ -106,6 +96,47 @@ impl Function {
             origin,
             obtain: obtained - started,
             load: obtained.elapsed(),
+        })
+    }
+
+    /// Gets another build of the function ready to take over in a host that serves already, and tries whether an instance
+    /// of it can be made. Nothing is swapped.
+    ///
+    /// # Errors
+    /// As [`Function::start`], or why there is no instance.
+    pub async fn reload(
+        self,
+        component: &Path,
+        artifacts: &Artifacts,
+        host: &Host,
+    ) -> Result<Arc<Guest>, Failure> {
+        self.outside.prepare(&self.granted).await?;
+        let path = component.to_owned();
+        // Read beside the events in flight: a component may have some ten megabytes.
+        let read = tokio::task::spawn_blocking(move || Component::read(&path)).await;
+        let component =
+            read.map_err(|error| Failure::new(Code::HostPanic, error.to_string()))??;
+        let (artifact, _) = obtain(&component, artifacts, host.log()).await?;
+        let parts = self.parts(&component)?;
+        let guest = Arc::new(host.load(Arc::new(artifact), parts).await?);
+        host.smoke(Arc::clone(&guest), SMOKE_TIME).await?;
+        Ok(guest)
+    }
+
+    fn parts(self, component: &Component) -> Result<Parts, Failure> {
+        Ok(Parts {
+            identity: Identity {
+                function: self.name,
+                channel: LOCAL.to_owned(),
+                sequence: self.build,
+                release: component.digest().to_string(),
+                component: component.digest().to_string(),
+                config: self.config.digest().to_string(),
+            },
+            limits: self.limits,
+            config: self.config,
+            vault: self.vault,
+            reach: self.outside.reach(self.granted)?,
         })
     }
 }
@@ -145,12 +176,7 @@ pub async fn try_out(
     artifacts: Artifacts,
     log: &Log,
 ) -> Result<Shape, Failure> {
-    let surroundings = Surroundings {
-        artifacts,
-        log: log.clone(),
-        concurrency: 1,
-    };
-    let (artifact, _) = obtain(component, &surroundings).await?;
+    let (artifact, _) = obtain(component, &artifacts, log).await?;
     let engines = Engines::start(1)?;
     let shape = Shape::of(&engines, &artifact)?;
     let guest = Guest::load(&engines, &artifact, parts)?;
@@ -162,16 +188,16 @@ pub async fn try_out(
 /// Compiling may take seconds, so it is announced.
 async fn obtain(
     component: &Component,
-    surroundings: &Surroundings,
+    artifacts: &Artifacts,
+    log: &Log,
 ) -> Result<(Artifact, Origin), Failure> {
-    let artifacts = &surroundings.artifacts;
     if let Some(found) = artifacts.find(component)? {
         return Ok(found);
     }
     if artifacts.can_compile() {
         let size = Bytes(u64::try_from(component.bytes().len()).unwrap_or(u64::MAX));
         let message = format!("compiling {size}; the next run takes it from the cache");
-        surroundings.log.host(Level::Info, &message);
+        log.host(Level::Info, &message);
     }
     artifacts.compile(component).await.map_err(Failure::from)
 }

@@ -20,7 +20,7 @@ use crate::interface::log::EventLog;
 use crate::interface::output::Output;
 use crate::interface::scratch::Scratch;
 use crate::interface::sockets::Connections;
-use crate::interface::{config, http, invocation, log, objects, scratch, sockets};
+use crate::interface::{config, http, invocation, log, objects, random, scratch, sockets};
 use crate::limit::Limits;
 use crate::meter::{Kind, Meter, Refusals};
 use crate::quantity::Bytes;
@@ -448,6 +448,9 @@ impl GuestState {
         wasi.stdout(output(Source::Stdout))
             .stderr(output(Source::Stderr))
             .envs(&reach.variables)
+            .secure_random(random::System)
+            .insecure_random(random::System)
+            .insecure_random_seed(random::seed())
             .max_random_size(limits.random);
         let scratch = match reach.scratch {
             Some(quota) => Some(scratch_folder(&mut wasi, &reach, quota)?),

@@ -112,13 +112,29 @@ impl Host {
             Ok(place) => place,
             Err(failure) => return Outcome::refused(failure),
         };
-        let guest = self.guest();
-        let log = self.log.clone();
+        let outcome = self.run(self.guest(), invocation, self.log.clone()).await;
+        drop(place);
+        outcome
+    }
+
+    /// The same with a guest that was loaded for this host earlier, and a log of the event's own.
+    pub async fn handle_by(&self, guest: Arc<Guest>, invocation: Invocation, log: Log) -> Outcome {
+        let place = match self.place(invocation.deadline).await {
+            Ok(place) => place,
+            Err(failure) => return Outcome::refused(failure),
+        };
+        let outcome = self.run(guest, invocation, log).await;
+        drop(place);
+        outcome
+    }
+
+    async fn run(&self, guest: Arc<Guest>, invocation: Invocation, log: Log) -> Outcome {
         let running = self.engines.ticker().running();
         let task = async move { guest.invoke(invocation, log, running).await };
-        let outcome = self.workers.run(task).await;
-        drop(place);
-        outcome.unwrap_or_else(Outcome::refused)
+        self.workers
+            .run(task)
+            .await
+            .unwrap_or_else(Outcome::refused)
     }
 
     /// Waits for a place among those that run at once.

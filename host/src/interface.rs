@@ -7,5 +7,6 @@ pub(crate) mod invocation;
 pub(crate) mod log;
 pub(crate) mod objects;
 pub(crate) mod output;
+pub(crate) mod random;
 pub(crate) mod scratch;
 pub(crate) mod sockets;

@@ -13,6 +13,7 @@ pub mod config;
 pub mod engine;
 pub mod error;
 pub mod event;
+pub mod expect;
 pub mod follow;
 pub mod front;
 pub mod function;
@@ -20,12 +21,17 @@ pub mod grant;
 pub mod guest;
 pub mod host;
 mod interface;
+#[cfg(feature = "dev")]
+mod invoke;
+pub mod language;
 pub mod limit;
 pub mod manifest;
 mod meter;
 pub mod network;
 pub mod object;
 pub mod overlay;
+#[cfg(feature = "dev")]
+pub mod package;
 pub mod policy;
 pub mod prepare;
 #[cfg(feature = "publish")]
@@ -38,6 +44,8 @@ pub mod resolve;
 pub mod review;
 pub mod secret;
 pub mod settings;
+#[cfg(feature = "dev")]
+pub mod starter;
 pub mod store;
 pub mod telemetry;
 pub mod template;

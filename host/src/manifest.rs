@@ -6,6 +6,7 @@ use crate::config::toml;
 use crate::config::{Config, ConfigError, ENDINGS, Layer, Tier};
 use crate::error::{Code, Failure, Fault};
 use crate::grant::{Granted, Grants};
+use crate::language::{Dialect, Engine, Language};
 use crate::limit::Wanted;
 use crate::overlay::{Overlay, Terms};
 use crate::release::{Contents, SchemaText, SealedLimits};
@@ -47,6 +48,14 @@ pub struct Manifest {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Build {
+    /// The language, where the folder's files leave it open.
+    pub language: Option<Language>,
+    /// The handler as Lambda spells it: a file without its ending, a dot, a name in it.
+    pub handler: Option<String>,
+    /// Which Clojure is meant.
+    pub dialect: Option<Dialect>,
+    /// Which engine runs the JavaScript.
+    pub engine: Option<Engine>,
     /// A shell command to run in the folder, instead of the language's own tool.
     pub command: Option<String>,
     /// The component that the command makes, relative to the folder.

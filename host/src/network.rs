@@ -3,6 +3,7 @@
 
 mod guard;
 mod pool;
+mod postgres;
 #[cfg(feature = "sign")]
 mod sign;
 mod tls;
@@ -16,7 +17,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 pub(crate) use pool::{Body, Places, Pool, SendError};
@@ -214,53 +215,23 @@ impl Network {
         };
         let failed = |problem: String| DialError::Tls { address, problem };
         let trust = self.trust(tls.authorities.as_ref()).map_err(failed)?;
+        let asks = tls.start == TlsStart::Postgres;
         let handshake = async {
-            if tls.start == TlsStart::Postgres {
-                ask_postgres(&mut stream)
-                    .await
-                    .map_err(|problem| match problem {
-                        Asked::Refused(problem) => problem,
-                        Asked::Failed(error) => error.to_string(),
-                    })?;
+            if asks {
+                let asked = postgres::ask(&mut stream).await;
+                asked.map_err(|refused| refused.to_string())?;
             }
             let secured = trust.connect(stream, &rule.host).await;
             secured.map_err(|error| chain(&error))
         };
         let secured = tokio::time::timeout(CONNECT_TIME, handshake).await;
         let secured = secured.map_err(|_| failed("no agreement on TLS in time".to_owned()))?;
-        Ok(Box::new(secured.map_err(failed)?))
-    }
-}
-
-/// How PostgreSQL asks for TLS: length 8 and the number 80877103.
-/// Source: <https://www.postgresql.org/docs/current/protocol-message-formats.html>, `SSLRequest`.
-const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
-
-enum Asked {
-    Refused(String),
-    Failed(io::Error),
-}
-
-/// Asks a PostgreSQL server for TLS. It answers with one byte, and says nothing more before the handshake: what came in
-/// plain text could be anybody's.
-async fn ask_postgres(stream: &mut TcpStream) -> Result<(), Asked> {
-    stream
-        .write_all(&SSL_REQUEST)
-        .await
-        .map_err(Asked::Failed)?;
-    let mut answer = [0];
-    stream
-        .read_exact(&mut answer)
-        .await
-        .map_err(Asked::Failed)?;
-    match answer {
-        [b'S'] => Ok(()),
-        [b'N'] => Err(Asked::Refused(
-            "the server speaks no TLS: turn `ssl` on there, or grant it without `tls`".to_owned(),
-        )),
-        _ => Err(Asked::Refused(
-            "the server's answer is not PostgreSQL's".to_owned(),
-        )),
+        let secured = secured.map_err(failed)?;
+        Ok(if asks {
+            Box::new(postgres::Answered::new(secured))
+        } else {
+            Box::new(secured)
+        })
     }
 }
 

@@ -169,6 +169,26 @@ impl Policy {
     /// # Errors
     /// [`PolicyError`], naming the file, the key, what was expected and what was found.
     pub fn find(path: &Path) -> Result<Option<Self>, PolicyError> {
+        let Some(policy) = Self::find_unfinished(path)? else {
+            return Ok(None);
+        };
+        if matches!(policy.store, Some(Location::S3(_))) && !policy.trust.is_signed() {
+            return Err(PolicyError::Malformed {
+                path: path.to_owned(),
+                problem: "a store in S3 needs keys whose signatures count: expected at least one \
+                          `[[keys]]`; `crunchbox keys new` makes one"
+                    .to_owned(),
+            });
+        }
+        Ok(Some(policy))
+    }
+
+    /// The same of a policy that may still lack the keys its store needs: for whoever makes them, and whoever asks for
+    /// them before anything of the store is believed.
+    ///
+    /// # Errors
+    /// As [`Policy::find`].
+    pub fn find_unfinished(path: &Path) -> Result<Option<Self>, PolicyError> {
         match std::fs::read_to_string(path) {
             Ok(text) => Self::parse(path, &text).map(Some),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -197,13 +217,6 @@ impl Policy {
         let folder = path.parent().unwrap_or_else(|| Path::new(""));
         let trust = Trust::new(keys.collect::<Result<_, _>>()?);
         let store = raw.store.url.map(|url| beside(path, &url)).transpose()?;
-        if matches!(store, Some(Location::S3(_))) && !trust.is_signed() {
-            return Err(
-                "a store in S3 needs keys whose signatures count: expected at least one \
-                 `[[keys]]`; `crunchbox keys new` makes one"
-                    .to_owned(),
-            );
-        }
         for address in raw.min_sequence.keys() {
             let parsed: Address = address
                 .parse()
@@ -310,10 +323,22 @@ mod tests {
     }
 
     #[test]
+    fn a_store_in_s3_without_keys_is_unfinished_and_nothing_more() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "[store]\nurl='s3://b'").unwrap();
+        let refused = Policy::find(file.path()).unwrap_err().to_string();
+        assert!(
+            refused.contains("`crunchbox keys new` makes one"),
+            "{refused}"
+        );
+        let unfinished = Policy::find_unfinished(file.path()).unwrap().unwrap();
+        assert!(!unfinished.trust.is_signed());
+    }
+
+    #[test]
     fn what_is_unknown_or_wrong_is_refused_by_name() {
         for (text, named) in [
             ("[stores]", "stores"),
-            ("[store]\nurl='s3://b'", "needs keys"),
             ("[store]\nurl='ftp://b'", "s3://BUCKET"),
             (
                 "[[keys]]\nname='x'\npublic='y'\nroles=['release']",

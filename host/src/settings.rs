@@ -18,6 +18,29 @@ const HOST_PER_EVENT: Bytes = Bytes::mebi(24);
 /// The host's part of a Lambda function's memory where one event runs at a time.
 pub(crate) const HOST_RESERVE: Bytes = Bytes(HOST_BASE.0 + HOST_PER_EVENT.0);
 
+/// The least and the most memory of a Lambda function, and the step in which people choose it, in megabytes.
+/// Source: <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>.
+const LAMBDA_MIN_MB: u64 = 128;
+const LAMBDA_MAX_MB: u64 = 10_240;
+const LAMBDA_STEP_MB: u64 = 64;
+
+/// How much of a Lambda function's own disk the cache takes, unless the policy says otherwise; the smallest has 512 MB.
+pub const LAMBDA_CACHE_BYTES: Bytes = Bytes::mebi(256);
+
+/// The folder of the package that may hold a store to start from when the real one does not answer.
+pub const BUNDLE: &str = "bundle";
+
+/// The memory of a Lambda function that holds the host and a guest of so many bytes, in megabytes.
+pub(crate) fn lambda_memory_mb(guest: Bytes) -> u64 {
+    guest
+        .0
+        .saturating_add(HOST_RESERVE.0)
+        .div_ceil(1 << 20)
+        .div_ceil(LAMBDA_STEP_MB)
+        .saturating_mul(LAMBDA_STEP_MB)
+        .clamp(LAMBDA_MIN_MB, LAMBDA_MAX_MB)
+}
+
 /// The most events at once that Lambda Managed Instances send to one environment.
 /// Source: `PerExecutionEnvironmentMaxConcurrency` in AWS's API model of Lambda.
 const CONCURRENCY_MAX: u32 = 1_600;

@@ -5,6 +5,7 @@ mod line;
 
 use crate::error::Level;
 use std::io::Write;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -30,6 +31,26 @@ pub struct Log {
     format: Format,
     threshold: Level,
     lines: Sender<Message>,
+    /// Bytes that are not written yet.
+    unwritten: Arc<AtomicUsize>,
+    copy: Option<Copied>,
+}
+
+/// The most of them: a reader that has stopped must not fill this machine's memory. Lambda's log is waited for between
+/// events, and an event's part of it has a limit far below this.
+const UNWRITTEN_BYTES_MAX: usize = 64 << 20;
+
+/// A second reader of the lines, who has them in a shape of its own.
+#[derive(Clone)]
+struct Copied {
+    format: Format,
+    reader: Arc<dyn Fn(&str) + Send + Sync>,
+}
+
+impl std::fmt::Debug for Copied {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Copied").field(&self.format).finish()
+    }
 }
 
 #[derive(Debug)]
@@ -49,14 +70,28 @@ impl Log {
         out: impl Write + Send + 'static,
     ) -> std::io::Result<Self> {
         let (lines, receiver) = channel();
-        std::thread::Builder::new()
-            .name("log".to_owned())
-            .spawn(move || write_all(&receiver, out))?;
+        let unwritten = Arc::new(AtomicUsize::new(0));
+        std::thread::Builder::new().name("log".to_owned()).spawn({
+            let unwritten = Arc::clone(&unwritten);
+            move || write_all(&receiver, &unwritten, out)
+        })?;
         Ok(Self {
             format,
             threshold,
             lines,
+            unwritten,
+            copy: None,
         })
+    }
+
+    /// The same log, whose lines `reader` gets as well, in another shape and without a line break. It is called where the
+    /// line arises, so it must be quick.
+    #[must_use]
+    pub fn copied(&self, format: Format, reader: Arc<dyn Fn(&str) + Send + Sync>) -> Self {
+        Self {
+            copy: Some(Copied { format, reader }),
+            ..self.clone()
+        }
     }
 
     /// The mildest level that is written.
@@ -72,15 +107,23 @@ impl Log {
     /// Writes a line, unless it is milder than the threshold.
     pub fn write(&self, line: &Line<'_>) {
         if line.level >= self.threshold {
-            self.raw(line.render(self.format));
+            self.rendered(line, line.render(self.format));
         }
     }
 
     /// The same, as JSON whatever this log's shape is: for lines that a program reads.
     pub fn write_json(&self, line: &Line<'_>) {
         if line.level >= self.threshold {
-            self.raw(line.render(Format::Json));
+            self.rendered(line, line.render(Format::Json));
         }
+    }
+
+    /// Writes a line that has its shape already.
+    pub(crate) fn rendered(&self, line: &Line<'_>, text: String) {
+        if let Some(copy) = &self.copy {
+            (copy.reader)(&line.render(copy.format));
+        }
+        self.raw(text);
     }
 
     /// A line in this log's shape.
@@ -100,11 +143,24 @@ impl Log {
         });
     }
 
-    /// Writes text as it is, a line break added.
+    /// Writes text as it is, a line break added. While nobody reads, and very much waits to be, it is left out.
     pub fn raw(&self, mut text: String) {
         text.push('\n');
+        let before = self.unwritten.fetch_add(text.len(), Ordering::Relaxed);
+        if before > UNWRITTEN_BYTES_MAX {
+            self.unwritten.fetch_sub(text.len(), Ordering::Relaxed);
+            return;
+        }
         // The writer ends only with the process; a line that it can't take any more has no reader.
         let _ = self.lines.send(Message::Line(text));
+    }
+
+    /// The same, but no longer than `time`: whoever reads the lines may have stopped, and this is to end.
+    pub fn flush_within(&self, time: std::time::Duration) {
+        let (done, wait) = channel();
+        if self.lines.send(Message::Flush(done)).is_ok() {
+            let _ = wait.recv_timeout(time);
+        }
     }
 
     /// Waits until everything written before has left the process; Lambda freezes it afterwards.
@@ -116,11 +172,14 @@ impl Log {
     }
 }
 
-fn write_all(messages: &Receiver<Message>, mut out: impl Write) {
+fn write_all(messages: &Receiver<Message>, unwritten: &AtomicUsize, mut out: impl Write) {
     for message in messages {
         match message {
             // A log nobody reads must not end the program: a closed pipe is no reason to lose events.
-            Message::Line(text) => drop(out.write_all(text.as_bytes())),
+            Message::Line(text) => {
+                let _unread = out.write_all(text.as_bytes());
+                unwritten.fetch_sub(text.len(), Ordering::Relaxed);
+            }
             Message::Flush(done) => {
                 let _ = out.flush();
                 let _ = done.send(());
@@ -151,5 +210,41 @@ impl Write for Memory {
 
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A reader that reads nothing until it is told to.
+    struct Stuck(Receiver<()>, Memory);
+
+    impl Write for Stuck {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            let _told = self.0.recv();
+            self.1.write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_log_that_nobody_reads_takes_only_so_much_memory_and_holds_up_no_end() {
+        let (go_on, told) = channel();
+        let memory = Memory::default();
+        let log = Log::new(Format::Plain, Level::Info, Stuck(told, memory.clone())).unwrap();
+        let line = "x".repeat(1 << 20);
+        for _ in 0..100 {
+            log.raw(line.clone());
+        }
+        assert!(log.unwritten.load(Ordering::Relaxed) < UNWRITTEN_BYTES_MAX + (2 << 20));
+        log.flush_within(std::time::Duration::ZERO);
+        drop(go_on);
+        log.flush();
+        assert_eq!(log.unwritten.load(Ordering::Relaxed), 0);
+        assert!((64..70).contains(&memory.text().lines().count()));
     }
 }

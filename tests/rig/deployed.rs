@@ -2,44 +2,48 @@
 
 use super::s3::{ACCESS_KEY, SECRET_KEY};
 use super::shop::{FUNCTION, Shop};
-use super::{RuntimeApi, compiler, guest, read, root};
+use super::{
+    RuntimeApi, compiler, crunchbox, finish, guest, kept, read, root, target_folder, text,
+};
 use crunchbox::engine::artifact::{Statement, TrustedFolder};
 use crunchbox::engine::key::{Baseline, EngineKey};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Mutex, OnceLock};
 
-/// Builds the program without a compiler once per test run.
-pub fn deployed_binary() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let status = Command::new(env!("CARGO"))
-            .args([
-                "build",
-                "--release",
-                "--package",
-                "crunchbox",
-                "--no-default-features",
-                "--features",
-                "deployed",
-            ])
-            .current_dir(root())
-            .stdin(Stdio::null())
-            .status()
-            .unwrap();
-        assert!(
-            status.success(),
-            "the program without a compiler does not build"
+/// Makes the package that goes to Lambda, once per test run.
+pub fn deployed_zip() -> &'static Path {
+    static MADE: OnceLock<PathBuf> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let zip = kept("package").join("bootstrap.zip");
+        let project = root().join("guest/examples/crunch");
+        let mut package = crunchbox(&["package", text(&project), "--out", text(&zip)]);
+        let done = finish(package.env("CARGO_TARGET_DIR", target_folder()));
+        assert_eq!(
+            done.exit, 0,
+            "the package is not made; `tests/setup` installs what it takes: {}",
+            done.stderr
         );
-        let target = Path::new(super::PROGRAM)
-            .parent()
-            .unwrap()
-            .parent()
-            .unwrap();
-        target.join("release/crunchbox")
+        zip
     })
+}
+
+/// Unpacks that once per test run, and names the program in it.
+pub fn deployed_binary() -> &'static Path {
+    static UNPACKED: OnceLock<PathBuf> = OnceLock::new();
+    UNPACKED.get_or_init(|| {
+        let folder = deployed_zip().with_file_name("unpacked");
+        let _before = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        unpack(deployed_zip(), &folder);
+        folder.join("bootstrap")
+    })
+}
+
+fn unpack(zip: &Path, folder: &Path) {
+    crunchbox::package::zip::unpack(&std::fs::read(zip).unwrap(), folder).unwrap();
 }
 
 /// A package on the way to be started.
@@ -90,6 +94,16 @@ impl Deployed {
         }
     }
 
+    /// What a package's zip holds, and nothing else.
+    pub fn unpacked(zip: &Path) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        unpack(zip, folder.path());
+        Self {
+            folder,
+            variables: Vec::new(),
+        }
+    }
+
     pub fn file(self, name: &str, bytes: &[u8]) -> Self {
         std::fs::write(self.folder.path().join(name), bytes).unwrap();
         self
@@ -97,10 +111,15 @@ impl Deployed {
 
     /// A package with the program and a policy, to follow the channel `live` of a shop in a bucket.
     pub fn following(shop: &Shop, policy: &str) -> Self {
-        let deployed = Self::empty().file("policy.toml", shop.policy(policy).as_bytes());
-        let cache = deployed.folder.path().join("cache");
-        deployed
-            .variable("_HANDLER", &format!("{FUNCTION}@live"))
+        Self::empty()
+            .file("policy.toml", shop.policy(policy).as_bytes())
+            .channel("live")
+    }
+
+    /// Has it follow a channel of the store that its policy names, with a cache of its own.
+    pub fn channel(self, name: &str) -> Self {
+        let cache = self.folder.path().join("cache");
+        self.variable("_HANDLER", &format!("{FUNCTION}@{name}"))
             .variable("CRUNCHBOX_CACHE", cache.to_str().unwrap())
             .variable("AWS_ACCESS_KEY_ID", ACCESS_KEY)
             .variable("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
@@ -225,6 +244,36 @@ impl Running {
     /// Whether another process has taken its place under the same number.
     pub fn is_fresh_since(&self, before: &str) -> bool {
         self.image() != before
+    }
+
+    /// Asks the process to end, as Lambda does before it kills, and waits until it has been told.
+    pub fn terminate(&self) {
+        self.signal(rustix::process::Signal::TERM);
+        while self.has_signals_waiting() {
+            std::thread::yield_now();
+        }
+    }
+
+    /// Whether a signal has been sent that no thread of the process has taken yet.
+    fn has_signals_waiting(&self) -> bool {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let pending = status
+            .lines()
+            .find_map(|line| line.strip_prefix("ShdPnd:"))
+            .unwrap();
+        pending.trim().bytes().any(|digit| digit != b'0')
+    }
+
+    /// Waits for the end of a process that was asked to end: it has come when its standard output is closed.
+    pub fn ended(mut self) -> i32 {
+        loop {
+            match self.lines.recv_timeout(super::runtime_api::PATIENCE) {
+                Ok(_) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("the process goes on"),
+            }
+        }
+        self.child.wait().unwrap().code().unwrap_or(-1)
     }
 
     /// Waits for the process to end.

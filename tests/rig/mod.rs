@@ -2,6 +2,7 @@
 
 pub mod alone;
 mod deployed;
+pub mod dev;
 mod followed;
 mod moto;
 mod postgres;
@@ -9,13 +10,14 @@ mod project;
 mod runtime_api;
 mod s3;
 pub mod shop;
+pub mod started;
 
-pub use deployed::{Deployed, Running};
+pub use deployed::{Deployed, Running, deployed_binary, deployed_zip};
 pub use followed::{Followed, Setting, opened};
 pub use moto::Moto;
 pub use postgres::Postgres;
 pub use project::Project;
-pub use runtime_api::{Event, RuntimeApi};
+pub use runtime_api::{Asked, Event, RuntimeApi};
 pub use s3::{ACCESS_KEY, Fault, S3, SECRET_KEY, Seen};
 pub use shop::{Shop, runtime};
 
@@ -36,7 +38,7 @@ use crunchbox::secret::Vault;
 use crunchbox::settings::Environment;
 use crunchbox::telemetry::{Format, Log, Memory};
 use crunchbox::template::Facts;
-use crunchbox::toolchain::{Setup, Traces, Wanted, cargo_build};
+use crunchbox::toolchain::{Setup, Traces, Wanted, Words, cargo_build};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -75,7 +77,7 @@ pub fn guest(name: &str) -> PathBuf {
 }
 
 /// The target folder that this test itself was built in.
-fn target_folder() -> PathBuf {
+pub fn target_folder() -> PathBuf {
     Path::new(PROGRAM)
         .parent()
         .unwrap()
@@ -86,6 +88,7 @@ fn target_folder() -> PathBuf {
 
 fn build_guests(folder: &Path, more: &[&str]) {
     let wanted = Wanted {
+        words: Words::Shown,
         setup: Setup::Tell,
         traces: Traces::Lines,
     };
@@ -142,6 +145,7 @@ impl Rig {
             vault: Vault::empty(),
             granted: Default::default(),
             outside: Outside::default(),
+            build: None,
         };
         Self {
             component: component.to_owned(),

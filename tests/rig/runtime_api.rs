@@ -1,5 +1,6 @@
 //! A Runtime API server as Lambda's: the headers it sends, the order it insists on, the sizes it takes. What was seen
-//! of AWS's own runtime interface emulator: a `next` before the answer hands out the same event again.
+//! of AWS's own runtime interface emulator: a `next` before the answer hands out the same event again. Beside it, on the
+//! same port, the Extensions API for extensions that are told of nothing.
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -11,11 +12,15 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
 
 /// How long a test waits for something that must come; it fails then, and is never slowed by it.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 const RESPONSE_BYTES_MAX: usize = 6 * 1024 * 1024 + 100;
+
+/// What an extension is known by once it has registered.
+const EXTENSION: &str = "f4a09a5e-0d5c-4b6f-8f2f-27b4a1b6a2d1";
 
 /// An event as a caller sends it.
 #[derive(Clone)]
@@ -64,12 +69,24 @@ impl Answer {
     }
 }
 
+/// What the program asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asked {
+    /// An event to handle.
+    Next,
+    /// To be an extension.
+    Register { name: String, body: String },
+    /// To be told, as the extension that it is.
+    Told,
+}
+
 struct State {
     events: tokio::sync::Mutex<UnboundedReceiver<(String, Event)>>,
     outstanding: Mutex<Vec<(String, Event)>>,
     /// Whether several events may be outstanding, as on Lambda Managed Instances.
     managed: bool,
     answers: Sender<Answer>,
+    asked: watch::Sender<Vec<Asked>>,
 }
 
 /// The server, on a port of its own.
@@ -78,7 +95,8 @@ pub struct RuntimeApi {
     events: UnboundedSender<(String, Event)>,
     answers: Receiver<Answer>,
     count: Mutex<u32>,
-    _runtime: tokio::runtime::Runtime,
+    asked: watch::Receiver<Vec<Asked>>,
+    runtime: tokio::runtime::Runtime,
 }
 
 impl RuntimeApi {
@@ -104,11 +122,13 @@ impl RuntimeApi {
         let address = listener.local_addr().unwrap().to_string();
         let (events, received) = unbounded_channel();
         let (sender, answers) = channel();
+        let (asking, asked) = watch::channel(Vec::new());
         let state = State {
             events: received.into(),
             outstanding: Mutex::default(),
             managed,
             answers: sender,
+            asked: asking,
         };
         runtime.spawn(accept(listener, Arc::new(state)));
         Self {
@@ -116,7 +136,8 @@ impl RuntimeApi {
             events,
             answers,
             count: Mutex::default(),
-            _runtime: runtime,
+            asked,
+            runtime,
         }
     }
 
@@ -144,6 +165,24 @@ impl RuntimeApi {
             .recv_timeout(PATIENCE)
             .expect("an answer of the program")
     }
+
+    /// All that was asked for so far, in order.
+    pub fn asked(&self) -> Vec<Asked> {
+        self.asked.borrow().clone()
+    }
+
+    /// Waits until something was asked for so many times.
+    pub fn wait_until_asked(&self, wanted: &Asked, times: usize) {
+        let mut asked = self.asked.clone();
+        let is_enough =
+            |asked: &Vec<Asked>| asked.iter().filter(|one| *one == wanted).count() >= times;
+        self.runtime.block_on(async {
+            let waiting = tokio::time::timeout(PATIENCE, asked.wait_for(is_enough));
+            if waiting.await.is_err() {
+                panic!("not {times} times {wanted:?}: {:?}", self.asked());
+            }
+        });
+    }
 }
 
 async fn accept(listener: tokio::net::TcpListener, state: Arc<State>) {
@@ -162,6 +201,9 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let path = request.uri().path().to_owned();
+    if let Some(path) = path.strip_prefix("/2020-01-01/extension/") {
+        return Ok(extend(&state, path, request).await);
+    }
     let Some(path) = path.strip_prefix("/2018-06-01/runtime/") else {
         return Ok(refuse(404, "NoSuchPath"));
     };
@@ -209,7 +251,46 @@ async fn answer(
     )
 }
 
+/// Registers an extension that wants to be told of nothing, and lets it wait until then.
+async fn extend(state: &State, path: &str, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let (parts, body) = request.into_parts();
+    let header = |name: &str| parts.headers.get(name)?.to_str().ok();
+    match (&parts.method, path) {
+        // As on Lambda: only during init, which the first `next` ends.
+        (&Method::POST, "register") if state.asked.borrow().contains(&Asked::Next) => {
+            refuse(403, "Extension.AlreadyInitialized")
+        }
+        (&Method::POST, "register") => {
+            let Some(name) = header("Lambda-Extension-Name").map(str::to_owned) else {
+                return refuse(400, "Extension.InvalidExtensionName");
+            };
+            let body = body.collect().await.unwrap().to_bytes();
+            let body = String::from_utf8(body.to_vec()).unwrap();
+            state.ask(Asked::Register { name, body });
+            Response::builder()
+                .header("Lambda-Extension-Identifier", EXTENSION)
+                .body(Full::from("{\"functionName\":\"acme-guest\"}"))
+                .unwrap()
+        }
+        (&Method::GET, "event/next")
+            if header("Lambda-Extension-Identifier") == Some(EXTENSION) =>
+        {
+            state.ask(Asked::Told);
+            std::future::pending().await
+        }
+        (&Method::GET, "event/next") => refuse(403, "Extension.InvalidExtensionIdentifier"),
+        _ => refuse(404, "NoSuchPath"),
+    }
+}
+
+impl State {
+    fn ask(&self, asked: Asked) {
+        self.asked.send_modify(|all| all.push(asked));
+    }
+}
+
 async fn next(state: &State) -> Response<Full<Bytes>> {
+    state.ask(Asked::Next);
     let again = match state.managed {
         true => None,
         false => state.outstanding.lock().unwrap().pop(),

@@ -175,7 +175,7 @@ pub(super) fn make(
     publishing: &Publishing,
     password: Option<&str>,
 ) -> Result<Made, Failure> {
-    let known = Policy::find(policy.path)?.unwrap_or_default();
+    let known = Policy::find_unfinished(policy.path)?.unwrap_or_default();
     if known.trust.keys().iter().any(|key| key.name == name) {
         let message = format!("`{}` trusts a key `{name}` already", policy.path.display());
         return Err(Failure::new(Code::PolicyInvalid, message).with_hint("choose another name"));

@@ -24,6 +24,12 @@ pub(super) struct LayerArguments {
 }
 
 impl LayerArguments {
+    /// The files that were typed.
+    #[cfg(feature = "dev")]
+    pub(super) fn files(&self) -> impl Iterator<Item = PathBuf> {
+        self.config.iter().cloned()
+    }
+
     /// What comes above base and store: the environment, the project's local file, `--config`, `--set`.
     pub(super) fn overlay(
         &self,

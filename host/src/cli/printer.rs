@@ -5,6 +5,10 @@ use crate::settings::Variables;
 use crate::telemetry::{Format, Log};
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
+use std::time::Duration;
+
+/// How long the last lines have to be read by somebody, when a command ends.
+const FLUSH_TIME: Duration = Duration::from_secs(5);
 
 /// The shape of reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +62,18 @@ impl Printer {
         self.style == Style::Text && std::io::stderr().is_terminal()
     }
 
+    /// Whether reports are text for a person.
+    #[cfg(feature = "dev")]
+    pub(super) fn is_text(&self) -> bool {
+        self.style == Style::Text
+    }
+
+    /// Whether that text has colours.
+    #[cfg(feature = "dev")]
+    pub(super) fn is_coloured(&self) -> bool {
+        self.log.format() == Format::Colour
+    }
+
     pub(super) fn log(&self) -> &Log {
         &self.log
     }
@@ -95,7 +111,7 @@ impl Printer {
                 failure.code.meaning().exit
             }
         };
-        self.log.flush();
+        self.log.flush_within(FLUSH_TIME);
         exit.into()
     }
 }

@@ -1,12 +1,13 @@
 //! `crunchbox release` and `deploy`: a project into the store, and on to a channel.
 
 use super::check::reviewed;
+use super::keys;
 use super::printer::{self, Printer};
 use super::progress::Progress;
 use super::publisher::{MoveArguments, SigningArguments, release_with, show_review};
 use super::shelf::{Shelf, StoreArguments, done};
 use super::start::{ArtifactArguments, Target, report_build, resolve};
-use super::{keys, test};
+use super::test::{self, Tested};
 use crate::address::{ChannelName, FunctionName};
 use crate::component::Component;
 use crate::config::{Extent, Layers};
@@ -24,7 +25,7 @@ use crate::review::Review;
 use crate::secret::Vault;
 use crate::settings::Variables;
 use crate::store::Location;
-use crate::toolchain::{Setup, Traces, Wanted};
+use crate::toolchain::{Setup, Traces, Wanted, Words};
 use crate::trust::{Pattern, Role};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -56,6 +57,9 @@ pub(super) struct Release {
     /// Folders of projects, or components with a crunchbox.toml beside them.
     #[arg(value_name = "DIR|COMPONENT", default_value = ".")]
     paths: Vec<PathBuf>,
+    /// Run the sample events of each project first; what does not come out as expected, or has none, is not released.
+    #[arg(long)]
+    tested: bool,
     #[command(flatten)]
     release: ReleaseArguments,
     /// Report in JSON lines on standard error.
@@ -92,7 +96,17 @@ impl Release {
     ) -> Result<(), Failure> {
         for path in &self.paths {
             let target = self.release.build(printer, path, variables)?;
-            let (sealed, _) = self.release.publish(printer, &target, variables).await?;
+            let tested = match self.tested {
+                true => Some(self.release.test(printer, &target, variables).await?),
+                false => None,
+            };
+            if tested.as_ref().is_some_and(Tested::is_nothing) {
+                return Err(untested(&target));
+            }
+            let published = self
+                .release
+                .publish(printer, &target, tested.as_ref(), variables);
+            let (sealed, _) = published.await?;
             printer::result(format!("{}\n", sealed.id).as_bytes())?;
         }
         Ok(())
@@ -106,20 +120,15 @@ impl Deploy {
         variables: Variables<'_>,
     ) -> Result<(), Failure> {
         let target = self.release.build(printer, &self.folder, variables)?;
-        let artifacts = self.release.artifacts.artifacts(variables)?;
-        test::run(
-            printer,
-            &target,
-            artifacts,
-            test::Expected::Compare,
-            variables,
-        )
-        .await?;
+        let tested = self.release.test(printer, &target, variables).await?;
         if self.terms.dry_run {
             done(printer, "Nothing", "is released: --dry-run");
             return Ok(());
         }
-        let (sealed, mut publisher) = self.release.publish(printer, &target, variables).await?;
+        let published = self
+            .release
+            .publish(printer, &target, Some(&tested), variables);
+        let (sealed, mut publisher) = published.await?;
         let function = &sealed.release.function;
         let wanted = release_with(sealed.serves(), function, &self.config)?;
         self.terms
@@ -147,10 +156,22 @@ impl ReleaseArguments {
             } else {
                 Traces::Functions
             },
+            words: Words::Shown,
         };
         let target = resolve(path, wanted, variables)?;
         report_build(printer, &target);
         Ok(target)
+    }
+
+    /// Runs the sample events of what was built.
+    async fn test(
+        &self,
+        printer: &Printer,
+        target: &Target,
+        variables: Variables<'_>,
+    ) -> Result<Tested, Failure> {
+        let plan = test::Plan::whole(target, &self.artifacts);
+        test::run(printer, &plan, variables).await
     }
 
     /// Seals what was built, tries it, and puts it into the store.
@@ -158,6 +179,7 @@ impl ReleaseArguments {
         &self,
         printer: &Printer,
         target: &Target,
+        tested: Option<&Tested>,
         variables: Variables<'_>,
     ) -> Result<(Sealed, Publisher), Failure> {
         if !target.component.exists() {
@@ -174,6 +196,9 @@ impl ReleaseArguments {
         let started = Instant::now();
         let artifacts = self.artifacts.artifacts(variables)?;
         let sealed = seal(printer, manifest, &target.component, artifacts).await?;
+        if let Some(tested) = tested {
+            check_tested(tested, &sealed, &target.component)?;
+        }
         let shelf = self.store.open(Some(&manifest.folder), variables).await?;
         let shelf = with_keys(printer, shelf).await?;
         let imports = &sealed.release.component.imports;
@@ -219,6 +244,24 @@ impl ReleaseArguments {
             review: Review::default(),
         })
     }
+}
+
+fn untested(target: &Target) -> Failure {
+    let message = format!("expected events to test `{}` with, got none", target.name());
+    Failure::new(Code::TestFailed, message).with_hint(
+        "put one into events/, as `crunchbox event sns` makes them, and run `crunchbox test --update`",
+    )
+}
+
+/// What is released has to be what was tested.
+fn check_tested(tested: &Tested, sealed: &Sealed, component: &Path) -> Result<(), Failure> {
+    let digest = sealed.component.digest().to_string();
+    if tested.components.iter().all(|tested| *tested == digest) {
+        return Ok(());
+    }
+    let message = format!("`{}` changed after its tests", component.display());
+    Err(Failure::new(Code::TestFailed, message)
+        .with_hint("repeat the command when nothing else builds the project"))
 }
 
 struct Uploaded {

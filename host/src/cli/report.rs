@@ -4,14 +4,10 @@ use super::printer::Printer;
 use crate::error::Failure;
 use crate::event::{Outcome, Usage};
 use crate::quantity::{Bytes, Time};
-use crate::settings::HOST_RESERVE;
+use crate::settings::lambda_memory_mb;
 use crate::telemetry::printable;
 use serde_json::{Value, json};
 use std::time::Duration;
-
-/// The least memory of a Lambda function, and steps in which people choose it.
-const LAMBDA_MIN_MB: u64 = 128;
-const LAMBDA_STEP_MB: u64 = 64;
 
 /// The most places of a trace that are shown; JSON has all of them.
 const PLACES_SHOWN: usize = 10;
@@ -190,12 +186,8 @@ pub(super) fn failure_json(failure: &Failure) -> Value {
 
 /// The least Lambda memory size that holds the host and a quarter more than this peak.
 fn lambda_mb(peak: usize) -> u64 {
-    let peak = u64::try_from(peak).unwrap_or(u64::MAX / 2);
-    let needed = (peak.saturating_add(peak / 4).saturating_add(HOST_RESERVE.0)).div_ceil(1 << 20);
-    needed
-        .div_ceil(LAMBDA_STEP_MB)
-        .saturating_mul(LAMBDA_STEP_MB)
-        .max(LAMBDA_MIN_MB)
+    let peak = u64::try_from(peak).unwrap_or(u64::MAX);
+    lambda_memory_mb(Bytes(peak.saturating_add(peak / 4)))
 }
 
 /// What many events came to. Times and memory are of those that were handled well.

@@ -1,27 +1,21 @@
 //! `crunchbox run`: a component, or a project that is built first, on one event or many.
 
-use super::layers::{LayerArguments, listed, project_of};
+use super::layers::listed;
 use super::printer::{self, Printer};
+use super::project::{FunctionArguments, address_in};
 use super::report::{self, Summary};
-use super::shelf::StoreArguments;
-use super::start::{ArtifactArguments, BuildArguments, Target, report_build, resolve};
+use super::start::{report_build, resolve};
 use crate::address::Address;
-use crate::config::Config;
 use crate::engine::Origin;
 use crate::error::Failure;
 use crate::event::Outcome;
 use crate::front::local::{self, EventSource};
-use crate::function::{Function, Ready, Surroundings, start_release};
-use crate::grant::{Ceiling, Granted};
-use crate::limit::{Limits, Says, Wanted};
-use crate::overlay::{self, Overlay};
-use crate::prepare::{Conditions, Native, Preparation};
-use crate::quantity::{Bytes, Time};
-use crate::reach::Outside;
+use crate::function::{Ready, Surroundings, start_release};
+use crate::overlay;
+use crate::prepare::Preparation;
+use crate::quantity::Time;
 use crate::resolve::resolve as resolve_address;
-use crate::secret::Vault;
 use crate::settings::Variables;
-use crate::store::Location;
 use serde_json::json;
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -43,22 +37,10 @@ pub(super) struct Run {
     #[arg(long, value_name = "JSON")]
     data: Option<String>,
     #[command(flatten)]
-    layers: LayerArguments,
-    /// The most memory the guest may use [default: crunchbox.toml's, else 128 MiB]
-    #[arg(long, value_name = "SIZE")]
-    memory: Option<Bytes>,
-    /// The longest an event may take [default: crunchbox.toml's, else 60s]
-    #[arg(long, value_name = "TIME")]
-    time: Option<Time>,
-    #[command(flatten)]
-    build: BuildArguments,
+    function: FunctionArguments,
     /// Report in JSON lines on standard error.
     #[arg(long)]
     pub(super) json: bool,
-    #[command(flatten)]
-    artifacts: ArtifactArguments,
-    #[command(flatten)]
-    store: StoreArguments,
 }
 
 impl Run {
@@ -68,7 +50,7 @@ impl Run {
         variables: Variables<'_>,
     ) -> Result<u8, Failure> {
         let sources = self.sources()?;
-        let ready = match self.address()? {
+        let ready = match address_in(&self.path)? {
             Some(address) => self.stored(printer, &address, variables).await?,
             None => self.built(printer, variables).await?,
         };
@@ -78,40 +60,12 @@ impl Run {
         handle_all(printer, &ready, &sources).await
     }
 
-    /// The address that was typed, if it was one: there is no file of that name, and it does not look like a file's.
-    fn address(&self) -> Result<Option<Address>, Failure> {
-        let Some(text) = self.path.to_str().filter(|_| !self.path.exists()) else {
-            return Ok(None);
-        };
-        if text.contains('@') {
-            return Ok(Some(text.parse()?));
-        }
-        Ok(text.parse().ok())
-    }
-
     async fn built(&self, printer: &Printer, variables: Variables<'_>) -> Result<Ready, Failure> {
-        let target = resolve(&self.path, self.build.wanted(), variables)?;
+        let target = resolve(&self.path, self.function.build.wanted(), variables)?;
         report_build(printer, &target);
-        let manifest = target.manifest.as_ref();
-        let overlay = self
-            .layers
-            .overlay(manifest, &Ceiling::default(), variables)?;
-        let function = Function {
-            name: target.name(),
-            limits: self.limits(&target),
-            config: self.config(&target, &overlay)?,
-            vault: Vault::new(variables.clone(), None),
-            granted: match manifest {
-                Some(manifest) => manifest.granted(&overlay)?,
-                None => Granted::default(),
-            },
-            outside: self.outside(
-                manifest.and_then(|manifest| manifest.store.clone()),
-                variables,
-            )?,
-        };
+        let function = self.function.function(&target, variables)?;
         let surroundings = Surroundings {
-            artifacts: self.artifacts.artifacts(variables)?,
+            artifacts: self.function.artifacts.artifacts(variables)?,
             log: printer.log().clone(),
             concurrency: 1,
         };
@@ -125,8 +79,11 @@ impl Run {
         address: &Address,
         variables: Variables<'_>,
     ) -> Result<Ready, Failure> {
-        let shelf = self.store.open(None, variables).await?;
-        let reader = shelf.caching_reader(&address.function, &self.artifacts.folder(variables)?)?;
+        let shelf = self.function.store.open(None, variables).await?;
+        let reader = shelf.caching_reader(
+            &address.function,
+            &self.function.artifacts.folder(variables)?,
+        )?;
         let resolved = resolve_address(&reader, address).await?;
         printer.text(|| {
             let number = resolved.sequence.map(|sequence| format!(" {sequence}"));
@@ -137,21 +94,9 @@ impl Run {
                 shelf.location
             )
         });
-        let conditions = Conditions {
-            native: Native::Local(self.artifacts.artifacts(variables)?),
-            defaults: Limits::default(),
-            ceilings: shelf.policy.ceilings,
-            overrides: self.overrides(),
-            memory: None,
-            overlay: self.layers.overlay(
-                project_of(address)?.as_ref(),
-                &shelf.policy.grants,
-                variables,
-            )?,
-            vault: Vault::new(variables.clone(), shelf.policy.secrets_time),
-            outside: self.outside(Some(shelf.location.clone()), variables)?,
-            log: printer.log().clone(),
-        };
+        let conditions = self
+            .function
+            .conditions(&shelf, address, printer.log(), variables)?;
         let watched = shelf.watched(printer, address).await?;
         let release = Preparation::new(address.clone(), resolved.sequence, resolved.serves);
         start_release(release, &reader, &conditions, &watched, 1).await
@@ -166,45 +111,6 @@ impl Run {
             sources.extend(EventSource::expand(path)?);
         }
         Ok(sources)
-    }
-
-    /// The layers, weak to strong: the project's base, the environment, its local file, `--config`, `--set`.
-    fn config(&self, target: &Target, overlay: &Overlay) -> Result<Config, Failure> {
-        match &target.manifest {
-            Some(manifest) => manifest.config(overlay),
-            None => Ok(overlay.config_of_nothing(&target.name())?),
-        }
-    }
-
-    /// What guests reach; neither the store nor the cache.
-    fn outside(
-        &self,
-        store: Option<Location>,
-        variables: Variables<'_>,
-    ) -> Result<Outside, Failure> {
-        let cache = Location::Folder(self.artifacts.folder(variables)?);
-        let own = store.into_iter().chain([cache]).collect();
-        Ok(Outside::new(variables, own))
-    }
-
-    /// What was typed instead of what the manifest or the release says.
-    fn overrides(&self) -> Wanted {
-        Wanted {
-            time: self.time,
-            memory: self.memory,
-            ..Wanted::default()
-        }
-    }
-
-    fn limits(&self, target: &Target) -> Limits {
-        let manifest = target.manifest.as_ref();
-        let wanted = manifest.map(|manifest| manifest.limits).unwrap_or_default();
-        let none = Wanted::default();
-        Limits::default().with(&wanted, Says::Release, &none).with(
-            &self.overrides(),
-            Says::Argument,
-            &none,
-        )
     }
 }
 

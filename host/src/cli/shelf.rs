@@ -57,7 +57,7 @@ impl StoreArguments {
         let folder = folder.unwrap_or_else(|| Path::new("."));
         let manifest = Manifest::find(folder)?;
         let policy_path = self.policy_path(folder, &publishing)?;
-        let policy = Policy::find(&policy_path)?.unwrap_or_default();
+        let policy = Policy::find_unfinished(&policy_path)?.unwrap_or_default();
         let named = self.store.as_ref().or(publishing.store.as_ref());
         let location = match named {
             Some(text) => text.parse()?,

@@ -7,7 +7,7 @@ use crate::error::Failure;
 use crate::manifest::Manifest;
 use crate::quantity::{Bytes, Time};
 use crate::settings::{self, Variables};
-use crate::toolchain::{self, Built, Setup, Traces, Wanted};
+use crate::toolchain::{self, Built, Setup, Traces, Wanted, Words};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -88,6 +88,7 @@ pub(super) struct BuildArguments {
 impl BuildArguments {
     pub(super) fn wanted(&self) -> Wanted {
         Wanted {
+            words: Words::Shown,
             setup: if self.setup {
                 Setup::Install
             } else {
@@ -137,12 +138,7 @@ pub(super) fn resolve(
     variables: Variables<'_>,
 ) -> Result<Target, Failure> {
     if !path.is_dir() {
-        let beside = path.parent().unwrap_or_else(|| Path::new(""));
-        return Ok(Target {
-            component: path.to_owned(),
-            manifest: Manifest::find(beside)?,
-            built: None,
-        });
+        return target_of(path);
     }
     let manifest = Manifest::find(path)?;
     let built = toolchain::build(path, manifest.as_ref(), wanted, variables)?;
@@ -150,6 +146,16 @@ pub(super) fn resolve(
         component: built.component.clone(),
         manifest,
         built: Some(built),
+    })
+}
+
+/// A component, with the crunchbox.toml beside it if there is one.
+pub(super) fn target_of(component: &Path) -> Result<Target, Failure> {
+    let beside = component.parent().unwrap_or_else(|| Path::new(""));
+    Ok(Target {
+        component: component.to_owned(),
+        manifest: Manifest::find(beside)?,
+        built: None,
     })
 }
 
@@ -162,9 +168,17 @@ pub(super) fn report_build(printer: &Printer, target: &Target) {
     printer.text(|| {
         let (name, language) = (target.name(), built.language);
         format!(
-            "    Built {name} ({language}) {} → {}",
+            "    Built {name} ({language}{}) {} → {}{}",
+            built
+                .engine
+                .as_ref()
+                .map_or_else(String::new, |engine| format!(", {engine}")),
             Time(built.elapsed),
-            Bytes(bytes)
+            Bytes(bytes),
+            built
+                .note
+                .as_ref()
+                .map_or_else(String::new, |note| format!("   {note}")),
         )
     });
     printer.json(|| {
@@ -172,6 +186,8 @@ pub(super) fn report_build(printer: &Printer, target: &Target) {
             "type": "build",
             "function": target.name(),
             "language": built.language,
+            "engine": built.engine,
+            "note": built.note,
             "component": built.component,
             "bytes": bytes,
             "ms": built.elapsed.as_secs_f64() * 1e3,

@@ -11,27 +11,31 @@ mod summary;
 use crate::error::{Code, Failure, Level};
 use crate::event::{Invocation, Outcome, check_json};
 use crate::follow::Follower;
+use crate::front::REPORT_RESERVE;
 use crate::host::Host;
 use crate::limit::Says;
 use crate::quantity::Time;
 use crate::settings::{Lambda, Variables};
 use crate::telemetry::Log;
 use api::{NextEvent, RuntimeApi};
+use futures_util::FutureExt;
 use futures_util::future::Either;
+use http::HeaderValue;
 use start::Started;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 use summary::Standing;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Mutex, watch};
-
-/// What is kept of an event's time to post the answer in: a response of 6 MB over loopback takes some 10 ms.
-const REPORT_RESERVE: Duration = Duration::from_millis(50);
 
 /// The shortest rest of a timer, whatever the refresh interval.
 const TIMER_MIN: Duration = Duration::from_millis(100);
 
 /// And the longest: a look before an event may have left something to go on with.
 const TIMER_MAX: Duration = Duration::from_secs(5);
+
+/// How long registering for a notice of the end may take.
+const NOTICE_TIME: Duration = Duration::from_secs(1);
 
 /// The longest a Lambda function runs; the caller's deadline is always earlier.
 const TIME_MAX: Duration = Duration::from_secs(900);
@@ -45,6 +49,8 @@ pub enum Ended {
     /// process id, the answered event stays answered, and the next event comes to the new one without a new init. A
     /// process that exits there, even with status 0, turns the answered event into `Runtime.ExitError`.
     Recycle,
+    /// Exit: this was asked for, and all that was begun is answered.
+    Stopped,
     /// Exit with this failure.
     Failed(Failure),
 }
@@ -55,6 +61,14 @@ pub async fn serve(variables: Variables<'_>, log: &Log) -> Ended {
         Ok(api) => api,
         Err(failure) => return failed(log, failure),
     };
+    // Before anything is served, so that nothing that is begun is cut.
+    let stop = match signal(SignalKind::terminate()) {
+        Ok(stop) => stop,
+        Err(error) => {
+            let message = format!("cannot listen for SIGTERM: {error}");
+            return init_failed(&api, Failure::new(Code::HostSetup, message), log).await;
+        }
+    };
     let started = match Lambda::from_environment(variables) {
         Ok(settings) => start::start(&settings, log)
             .await
@@ -62,7 +76,7 @@ pub async fn serve(variables: Variables<'_>, log: &Log) -> Ended {
         Err(error) => Err(Failure::from(error)),
     };
     match started {
-        Ok((started, concurrency)) => serve_from(&api, started, concurrency).await,
+        Ok((started, concurrency)) => serve_from(&api, started, concurrency, stop).await,
         Err(failure) => init_failed(&api, failure, log).await,
     }
 }
@@ -91,7 +105,7 @@ async fn init_failed(api: &RuntimeApi, mut failure: Failure, log: &Log) -> Ended
 }
 
 /// Polls for events, and beside that looks for new releases where nothing is ever frozen.
-async fn serve_from(api: &RuntimeApi, started: Started, concurrency: u32) -> Ended {
+async fn serve_from(api: &RuntimeApi, started: Started, concurrency: u32, stop: Signal) -> Ended {
     let state = Serving {
         host: started.host,
         follower: started.follower.map(Mutex::new),
@@ -102,19 +116,28 @@ async fn serve_from(api: &RuntimeApi, started: Started, concurrency: u32) -> End
         ending: AtomicBool::new(false),
         handling: watch::Sender::new(0),
     };
-    let polling = std::pin::pin!(poll(api, &state, concurrency));
-    let following = std::pin::pin!(state.follow());
-    match futures_util::future::select(polling, following).await {
+    let extension = state.ask_for_notice(api).await;
+    let polling = std::pin::pin!(poll(api, &state, concurrency, stop));
+    let waiting = async {
+        match extension {
+            Some(extension) => api.wait_as(extension).await,
+            None => std::future::pending().await,
+        }
+    };
+    let beside = futures_util::future::join(state.follow(), waiting);
+    match futures_util::future::select(polling, std::pin::pin!(beside)).await {
         Either::Left((ended, _)) => ended,
-        Either::Right((never, _)) => match never {},
+        Either::Right(((never, _), _)) => match never {},
     }
 }
 
-/// One loop per event that may be handled at once. The first that has to end ends all: the others answer what they have
-/// and ask for no more, and only those that wait for an event are cut off.
-async fn poll(api: &RuntimeApi, state: &Serving, concurrency: u32) -> Ended {
-    let loops = (0..concurrency).map(|_| Box::pin(poll_one(api, state)));
+/// One loop per event that may be handled at once. The first that has to end, or SIGTERM, ends all: the others answer what
+/// they have and ask for no more, and only those that wait for an event are cut off.
+async fn poll(api: &RuntimeApi, state: &Serving, concurrency: u32, stop: Signal) -> Ended {
+    let loops = (0..concurrency).map(|_| poll_one(api, state).boxed_local());
+    let loops = loops.chain([stopped(state, stop).boxed_local()]);
     let (first, _, others) = futures_util::future::select_all(loops).await;
+    let is_stopped = matches!(first, Ended::Stopped);
     let mut handling = state.handling.subscribe();
     let all_answered = std::pin::pin!(handling.wait_for(|count| *count == 0));
     let rest = futures_util::future::join_all(others);
@@ -127,13 +150,23 @@ async fn poll(api: &RuntimeApi, state: &Serving, concurrency: u32) -> Ended {
         .chain([first])
         .filter_map(|ended| match ended {
             Ended::Failed(failure) => Some(failure),
-            Ended::Recycle => None,
+            Ended::Recycle | Ended::Stopped => None,
         });
     // A failed Runtime API fails them all; one word of it is enough.
     match failures.next_back() {
         Some(failure) => failed(state.host.log(), failure),
+        None if is_stopped => Ended::Stopped,
         None => Ended::Recycle,
     }
+}
+
+/// Waits for SIGTERM; from then on no loop asks for another event. What is written goes out now: Lambda says nothing more
+/// before it kills the process.
+async fn stopped(state: &Serving, mut stop: Signal) -> Ended {
+    stop.recv().await;
+    state.ending.store(true, Ordering::Relaxed);
+    state.host.log().flush();
+    Ended::Stopped
 }
 
 /// What the loops share.
@@ -209,6 +242,24 @@ impl Serving {
                 follower.look(&self.host, Duration::MAX).await;
             }
         }
+    }
+
+    /// Lambda sends SIGTERM only where an extension is registered; else it kills at once. Where one event runs at a time
+    /// there is nothing to lose, since a process is ended only between events, with its log written: no request of its
+    /// start is spent on it. Where many run at once, one that does nothing is registered from within.
+    /// Source: <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>.
+    async fn ask_for_notice(&self, api: &RuntimeApi) -> Option<HeaderValue> {
+        if self.alone {
+            return None;
+        }
+        let problem = match tokio::time::timeout(NOTICE_TIME, api.register()).await {
+            Ok(Ok(extension)) => return Some(extension),
+            Ok(Err(error)) => crate::error::chain(&error),
+            Err(_) => "no answer in time".to_owned(),
+        };
+        let message = format!("this environment will end without notice: {problem}");
+        self.host.log().host(Level::Warn, &message);
+        None
     }
 
     /// What the summary of an event says of the follower.

@@ -2,12 +2,16 @@
 
 use crate::error::{Code, Failure};
 use crate::event::{EVENT_BYTES_MAX, Invocation, Outcome};
+use crate::front::request_id;
 use crate::host::Host;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// What the file with the right response to the event `x.json` ends in: `x.expected.json` is no event.
 pub const EXPECTED: &str = ".expected.json";
+
+/// How a file ends that configures one event, where it is JSON as well.
+const CONFIG: &str = ".config.json";
 
 /// Where an event comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +52,9 @@ impl EventSource {
             if file
                 .extension()
                 .is_some_and(|extension| extension == "json")
-                && !file.to_string_lossy().ends_with(EXPECTED)
+                && ![EXPECTED, CONFIG]
+                    .iter()
+                    .any(|end| file.to_string_lossy().ends_with(end))
                 && file.is_file()
             {
                 files.push(file);
@@ -65,7 +71,11 @@ impl EventSource {
         Ok(files.into_iter().map(Self::File).collect())
     }
 
-    fn read(&self) -> Result<Vec<u8>, Failure> {
+    /// The event's bytes; where it is too long, only enough of them to be refused for it.
+    ///
+    /// # Errors
+    /// [`Code::EventUnreadable`].
+    pub fn read(&self) -> Result<Vec<u8>, Failure> {
         let problem = |error: std::io::Error| unreadable(&self.name(), &error);
         match self {
             Self::Text(text) => Ok(text.clone().into_bytes()),
@@ -104,22 +114,4 @@ pub async fn handle(host: &Host, source: &EventSource) -> Outcome {
         ..Invocation::default()
     })
     .await
-}
-
-/// An identifier in the form of Lambda's, made up.
-fn request_id() -> String {
-    let mut bytes = [0; 16];
-    // Not a secret: if the system has no random bytes yet, the time serves.
-    if rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()) != Ok(16) {
-        bytes = jiff::Timestamp::now().as_nanosecond().to_be_bytes();
-    }
-    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!(
-        "{}-{}-{}-{}-{}",
-        &digits[..8],
-        &digits[8..12],
-        &digits[12..16],
-        &digits[16..20],
-        &digits[20..]
-    )
 }

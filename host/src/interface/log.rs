@@ -197,15 +197,16 @@ impl Inner {
         }
         let scope = Some(&self.scope);
         // Escapes and the frame of a line can be longer than what the guest wrote, so the whole is counted.
-        let line = self.log.render(&Line {
+        let line = Line {
             level,
             message: shown,
             source,
             scope,
             fields,
             top: &[],
-        });
-        let cost = line.len() + "\n".len();
+        };
+        let text = self.log.render(&line);
+        let cost = text.len() + "\n".len();
         if cost > self.left {
             // What comes later and is shorter is left out as well: a log with holes misleads.
             self.left = 0;
@@ -215,7 +216,7 @@ impl Inner {
         self.left -= cost;
         self.written += 1;
         self.cut += u64::from(shown.len() < message.len());
-        self.log.raw(line);
+        self.log.rendered(&line, text);
     }
 
     fn output(&mut self, source: Source, bytes: &[u8]) {

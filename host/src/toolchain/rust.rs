@@ -1,7 +1,7 @@
 //! Rust projects: `cargo build` for `wasm32-wasip2`, with rustup's target where it is installed, else with Debian's
 //! packages, which build the standard library from source.
 
-use super::{BuildError, Setup, Traces, Wanted, setup};
+use super::{BuildError, Setup, Traces, Wanted, Words, run_kept, setup};
 use crate::settings::Variables;
 use serde::Deserialize;
 use std::ffi::{OsStr, OsString};
@@ -26,8 +26,65 @@ pub(super) fn build(
     wanted: Wanted,
     variables: Variables<'_>,
 ) -> Result<PathBuf, BuildError> {
-    let output = run_cargo(&mut cargo_build(folder, wanted, variables)?)?;
+    let mut cargo = cargo_build(folder, wanted, variables)?;
+    let output = match wanted.words {
+        Words::Shown => run_cargo(&mut cargo)?,
+        Words::Kept { coloured } => {
+            let colour = if coloured { "always" } else { "never" };
+            run_kept(cargo.env("CARGO_TERM_COLOR", colour).arg("--quiet"))?
+        }
+    };
     component_in(&output, folder)
+}
+
+/// Where a project that was made by `crunchbox new` has the crates of the SDK.
+#[cfg(feature = "dev")]
+const SDK: &str = ".crunchbox/sdk";
+
+/// Writes the SDK's crates where the project's Cargo.toml looks for them, if it does.
+#[cfg(feature = "dev")]
+pub(super) fn bring_sdk(folder: &Path) -> Result<(), BuildError> {
+    let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();
+    if !manifest.contains(SDK) {
+        return Ok(());
+    }
+    let sdk = super::sdk::Sdk::rust();
+    sdk.write(&folder.join(SDK))
+        .map_err(|error| BuildError::Setup(format!("cannot write to `{SDK}`: {error}")))
+}
+
+/// The sources of a component that lie outside its folder, such as crates it names by their paths, as cargo wrote them
+/// down beside it.
+pub(super) fn sources(component: &Path, folder: &Path) -> Vec<PathBuf> {
+    let written = std::fs::read_to_string(component.with_extension("d")).unwrap_or_default();
+    let folder = folder.canonicalize().unwrap_or_default();
+    let listed = written.lines().filter_map(|line| line.split_once(": "));
+    let mut sources: Vec<PathBuf> = listed
+        .flat_map(|(_, sources)| paths(sources))
+        .filter(|path| path.is_absolute() && !path.starts_with(&folder))
+        .collect();
+    sources.sort();
+    sources.dedup();
+    sources
+}
+
+/// Paths between spaces; a space within one is written with a backslash before it.
+fn paths(text: &str) -> Vec<PathBuf> {
+    let mut paths = vec![String::new()];
+    let mut escaped = false;
+    for c in text.chars() {
+        match (c, escaped) {
+            ('\\', false) => {
+                escaped = true;
+                continue;
+            }
+            (' ', false) => paths.push(String::new()),
+            (c, _) => paths.last_mut().into_iter().for_each(|path| path.push(c)),
+        }
+        escaped = false;
+    }
+    let named = paths.into_iter().filter(|path| !path.is_empty());
+    named.map(PathBuf::from).collect()
 }
 
 /// `cargo build --release` for the target in `folder`, ready to be run or to be told more; its messages are JSON.
@@ -221,6 +278,7 @@ fn run_cargo(command: &mut Command) -> Result<Vec<u8>, BuildError> {
         Ok(output) if output.status.success() => Ok(output.stdout),
         Ok(_) => Err(BuildError::Failed {
             tool: "cargo build".to_owned(),
+            words: String::new(),
         }),
         Err(source) => Err(BuildError::Tool { tool, source }),
     }
@@ -261,6 +319,24 @@ fn component_in(messages: &[u8], folder: &Path) -> Result<PathBuf, BuildError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sources_outside_the_project_are_those_that_cargo_wrote_down() {
+        let folder = tempfile::tempdir().unwrap();
+        let component = folder.path().join("a.wasm");
+        let own = folder.path().canonicalize().unwrap().join("src/lib.rs");
+        let text = format!(
+            "/t/a.wasm: {} /sdk/src/lib.rs /with\\ space/b.rs\n",
+            own.display()
+        );
+        std::fs::write(component.with_extension("d"), text).unwrap();
+        let outside = sources(&component, folder.path());
+        assert_eq!(
+            outside,
+            [Path::new("/sdk/src/lib.rs"), Path::new("/with space/b.rs")]
+        );
+        assert!(sources(Path::new("/nowhere.wasm"), folder.path()).is_empty());
+    }
 
     #[test]
     fn the_component_is_the_one_that_cargo_names_for_this_package() {

@@ -6,6 +6,8 @@ use super::{BuildError, run_shown};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+const APT_INSTALL: [&str; 4] = ["apt-get", "install", "--yes", "--no-install-recommends"];
+
 const PACKAGES: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "wasi-libc"];
 
 /// The commands that install it, for a person to run.
@@ -43,16 +45,26 @@ pub(super) fn install(folder: &Path) -> Result<(), BuildError> {
     // A list that can't be renewed may still know the packages.
     let _ = run_shown(&mut as_root(&["apt-get", "update", "-qq"]));
     refuse_removals()?;
-    let command = apt_command();
-    run_shown(as_root(&command).env("DEBIAN_FRONTEND", "noninteractive"))
+    run_apt(&apt_command())
+}
+
+/// Installs Debian's packages that conflict with nothing.
+#[cfg(feature = "dev")]
+pub(super) fn apt_install(packages: &[&str]) -> Result<(), BuildError> {
+    // A list that can't be renewed may still know the packages.
+    let _ = run_shown(&mut as_root(&["apt-get", "update", "-qq"]));
+    let mut command = APT_INSTALL.to_vec();
+    command.extend(packages);
+    run_apt(&command)
+}
+
+fn run_apt(command: &[&str]) -> Result<(), BuildError> {
+    run_shown(as_root(command).env("DEBIAN_FRONTEND", "noninteractive"))
         .map_err(|_| BuildError::Setup(format!("`{}` did not work", command.join(" "))))
 }
 
 fn apt_command() -> Vec<&'static str> {
-    ["apt-get", "install", "--yes", "--no-install-recommends"]
-        .into_iter()
-        .chain(PACKAGES)
-        .collect()
+    APT_INSTALL.into_iter().chain(PACKAGES).collect()
 }
 
 /// Debian's packages conflict with its other Rust packages; one of those that is there must stay.
@@ -94,7 +106,7 @@ fn as_root(arguments: &[&str]) -> Command {
     command
 }
 
-fn has(tool: &str) -> bool {
+pub(super) fn has(tool: &str) -> bool {
     Command::new(tool)
         .arg("--version")
         .stdin(Stdio::null())

@@ -2,15 +2,21 @@
 //! Source: <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>.
 
 use crate::error::{Blame, Code, Failure, Fault};
+use crate::front::error_document;
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use lambda_runtime_api_client::PooledClient;
 use lambda_runtime_api_client::body::Body;
-use serde_json::json;
 
 const PREFIX: &str = "/2018-06-01/runtime";
+
+/// The Extensions API, on the same port.
+const EXTENSION_PREFIX: &str = "/2020-01-01/extension";
+
+/// By which an extension is known once it is registered.
+const IDENTIFIER: &str = "lambda-extension-identifier";
 
 /// The version of the runtime as Lambda's own telemetry shows it.
 const USER_AGENT: &str = concat!("crunchbox/", env!("CARGO_PKG_VERSION"));
@@ -132,6 +138,43 @@ impl RuntimeApi {
         .await
     }
 
+    /// Registers as an internal extension that wants to know of nothing; before the first `next`, or it is refused. Returns
+    /// what it is called from then on.
+    pub(super) async fn register(&self) -> Result<HeaderValue, ApiError> {
+        let request = "extension register";
+        let failed = |source| ApiError::Transport { request, source };
+        let register = Request::builder()
+            .method(Method::POST)
+            .uri(format!("{EXTENSION_PREFIX}/register"))
+            .header("lambda-extension-name", "crunchbox")
+            .header("content-type", "application/json")
+            .body(Body::from("{\"events\":[]}".to_owned()))
+            .map_err(|error| failed(error.into()))?;
+        let registered = self.client.call(register).await.map_err(failed)?;
+        let identifier = registered.headers().get(IDENTIFIER).cloned();
+        match (registered.status().is_success(), identifier) {
+            (true, Some(identifier)) => Ok(identifier),
+            (true, None) => Err(ApiError::Header(IDENTIFIER)),
+            (false, _) => Err(ApiError::Status {
+                request,
+                status: registered.status().as_u16(),
+                body: String::new(),
+            }),
+        }
+    }
+
+    /// Asks for the next event of an extension that wants none, so that nobody waits for it. Does not return.
+    pub(super) async fn wait_as(&self, extension: HeaderValue) -> std::convert::Infallible {
+        let next = Request::builder()
+            .uri(format!("{EXTENSION_PREFIX}/event/next"))
+            .header(IDENTIFIER, extension)
+            .body(Body::empty());
+        if let Ok(next) = next {
+            let _never = self.client.call(next).await;
+        }
+        std::future::pending().await
+    }
+
     async fn post(
         &self,
         request: &'static str,
@@ -223,9 +266,4 @@ fn error_category(code: Code) -> String {
         Blame::Store | Blame::Host => "Runtime",
     };
     code.name().replacen("Crunchbox", category, 1)
-}
-
-fn error_document(failure: &Failure) -> String {
-    json!({"errorType": failure.kind, "errorMessage": failure.message, "stackTrace": failure.trace})
-        .to_string()
 }

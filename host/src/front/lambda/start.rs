@@ -32,12 +32,6 @@ use std::time::Duration;
 /// How long the store may take at init before the cache or the bundle serves: Lambda ends init after ten seconds.
 const STORE_TIME: Duration = Duration::from_secs(8);
 
-/// How much of the function's own disk is used, unless the policy says otherwise; Lambda's smallest has 512 MB.
-const CACHE_BYTES: Bytes = Bytes::mebi(256);
-
-/// The folder of the package that may hold a store to start from when the real one does not answer.
-const BUNDLE: &str = "bundle";
-
 /// A host ready for events.
 #[derive(Debug)]
 pub(super) struct Started {
@@ -117,7 +111,7 @@ async fn follow(
     };
     let location = location(settings, &policy)?;
     let store = store::open(&location).await?;
-    let limit = policy.cache.unwrap_or(CACHE_BYTES);
+    let limit = policy.cache.unwrap_or(settings::LAMBDA_CACHE_BYTES);
     // Without a cache a start takes longer, and an outage of the store ends it; no reason to end it now.
     let cache = Cache::open(&settings.cache, store.location(), limit);
     if let Err(error) = &cache {
@@ -145,7 +139,7 @@ async fn follow(
         outside: Outside::new(&settings.environment, own(settings, Some(location))),
         log: log.clone(),
     };
-    let bundle = settings.task_root.join(BUNDLE);
+    let bundle = settings.task_root.join(settings::BUNDLE);
     let bundle = bundle
         .is_dir()
         .then(|| Arc::new(Folder::new(&bundle)) as Arc<dyn Store>);
@@ -194,6 +188,7 @@ async fn start_component(
             None => Granted::default(),
         },
         outside: Outside::new(&settings.environment, own(settings, None)),
+        build: None,
     };
     overlay::report(log, &function.config);
     let package = is_below(folder, &settings.task_root).then(|| TrustedFolder::deployed(folder));
