@@ -434,3 +434,17 @@ fn limits_that_the_lambda_function_does_not_leave_room_for_are_warned_of_once() 
     api.invoke(hurried());
     assert!(warned(&running.lines_of_an_event()).is_empty());
 }
+
+#[test]
+fn native_code_of_the_package_is_mapped_where_it_lies_if_nobody_can_write_it_and_else_from_sealed_memory()
+ {
+    let mapped = |deployed: Deployed| {
+        let api = RuntimeApi::start();
+        let running = deployed.start(&api);
+        assert_eq!(api.invoke(Event::new("[1]")).text(), "[1]");
+        let maps = running.maps();
+        [".cwasm", "memfd:artifact"].map(|name| maps.contains(name))
+    };
+    assert_eq!(mapped(Deployed::with("echo").read_only()), [true, false]);
+    assert_eq!(mapped(Deployed::with("echo")), [false, true]);
+}

@@ -12,6 +12,9 @@ use std::str::FromStr;
 /// More than any component met so far by a factor of ten: CPython with its standard library is 40 MB.
 const COMPONENT_BYTES_MAX: u64 = 512 << 20;
 
+/// What is read at once: little enough to be hashed from the processor's cache.
+const PIECE_BYTES: usize = 256 << 10;
+
 const MAGIC: &[u8] = b"\0asm";
 const MODULE: &[u8] = b"\0asm\x01\0\0\0";
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
@@ -24,6 +27,14 @@ impl Digest {
     /// The digest of some bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Self::from_hasher(Sha256::new().chain_update(bytes))
+    }
+
+    /// The digest of the component in a file, of which no more than a piece is ever held.
+    ///
+    /// # Errors
+    /// As [`Component::read`].
+    pub fn of_component(path: &Path) -> Result<Self, ComponentError> {
+        read_pieces(path, |_, _| {})
     }
 
     /// The digest of all that a hasher has been fed.
@@ -174,39 +185,15 @@ impl Component {
     /// # Errors
     /// [`ComponentError`], naming the path, what was expected and what was found.
     pub fn read(path: &Path) -> Result<Self, ComponentError> {
-        let unreadable = |source: std::io::Error| match source.kind() {
-            std::io::ErrorKind::NotFound => ComponentError::Missing {
-                path: path.to_owned(),
-            },
-            _ => ComponentError::Unreadable {
-                path: path.to_owned(),
-                source,
-            },
-        };
-        let file = std::fs::File::open(path).map_err(unreadable)?;
         let mut bytes = Vec::new();
-        Read::by_ref(&mut &file)
-            .take(8)
-            .read_to_end(&mut bytes)
-            .map_err(unreadable)?;
-        check_header(path, &bytes)?;
-        let size = file.metadata().map_err(unreadable)?.len();
-        // A pipe or a growing file says no true size, so what is read is bounded as well.
-        Read::by_ref(&mut &file)
-            .take(COMPONENT_BYTES_MAX)
-            .read_to_end(&mut bytes)
-            .map_err(unreadable)?;
-        let bytes_read = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        if size.max(bytes_read) > COMPONENT_BYTES_MAX {
-            return Err(ComponentError::TooLarge {
-                path: path.to_owned(),
-                bytes: size.max(bytes_read),
-            });
-        }
-        Ok(Self {
-            digest: Digest::of(&bytes),
-            bytes,
-        })
+        let digest = read_pieces(path, |size, piece| {
+            // What a pipe or a growing file has to say is no reason to take memory before it comes.
+            if bytes.is_empty() {
+                bytes.reserve_exact(usize::try_from(size).unwrap_or_default());
+            }
+            bytes.extend_from_slice(piece);
+        })?;
+        Ok(Self { bytes, digest })
     }
 
     /// A component that is in memory already; `name` is what errors call it.
@@ -232,6 +219,46 @@ impl Component {
     }
 }
 
+/// Reads a component piece by piece, each of which is handed on with the size of the file; gives the digest of all.
+fn read_pieces(path: &Path, mut take: impl FnMut(u64, &[u8])) -> Result<Digest, ComponentError> {
+    let unreadable = |source: std::io::Error| match source.kind() {
+        std::io::ErrorKind::NotFound => ComponentError::Missing {
+            path: path.to_owned(),
+        },
+        _ => ComponentError::Unreadable {
+            path: path.to_owned(),
+            source,
+        },
+    };
+    let mut file = std::fs::File::open(path).map_err(unreadable)?;
+    let size = file.metadata().map_err(unreadable)?.len();
+    let mut piece = Vec::with_capacity(PIECE_BYTES);
+    let mut fill = |piece: &mut Vec<u8>, count: usize| {
+        piece.clear();
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        Read::by_ref(&mut file).take(count).read_to_end(piece)
+    };
+    fill(&mut piece, COMPONENT.len()).map_err(unreadable)?;
+    check_header(path, &piece)?;
+    let mut hasher = Sha256::new();
+    let mut bytes = 0_u64;
+    loop {
+        bytes = bytes.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+        // A pipe or a growing file says no true size, so what is read is bounded as well.
+        if size.max(bytes) > COMPONENT_BYTES_MAX {
+            return Err(ComponentError::TooLarge {
+                path: path.to_owned(),
+                bytes: size.max(bytes),
+            });
+        }
+        hasher.update(&piece);
+        take(size, &piece);
+        if fill(&mut piece, PIECE_BYTES).map_err(unreadable)? == 0 {
+            return Ok(Digest::from_hasher(hasher));
+        }
+    }
+}
+
 fn check_header(path: &Path, header: &[u8]) -> Result<(), ComponentError> {
     let path = path.to_owned();
     let start = header.escape_ascii().to_string();
@@ -247,6 +274,23 @@ fn check_header(path: &Path, header: &[u8]) -> Result<(), ComponentError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_has_the_digest_of_its_bytes_whether_they_are_held_or_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.wasm");
+        for length in [0, 1, PIECE_BYTES - 1, PIECE_BYTES, 2 * PIECE_BYTES + 1] {
+            let bytes = [COMPONENT, &vec![7; length]].concat();
+            std::fs::write(&path, &bytes).unwrap();
+            let read = Component::read(&path).unwrap();
+            assert_eq!(read.bytes(), bytes);
+            assert_eq!(read.digest(), Digest::of(&bytes));
+            assert_eq!(Digest::of_component(&path).unwrap(), Digest::of(&bytes));
+        }
+        std::fs::write(&path, MODULE).unwrap();
+        let error = Digest::of_component(&path).unwrap_err();
+        assert!(matches!(error, ComponentError::Module { .. }), "{error}");
+    }
 
     #[test]
     fn a_digest_is_read_back_from_its_text_and_nothing_else_is() {

@@ -1,5 +1,5 @@
-//! The engines: one that runs guests from a pool, one on demand for what does not fit it or where the address space is
-//! too small; both load the same artifacts. Beside them where artifacts come from: the deployed package, the private
+//! The engines: one that runs guests from a pool; others, made when they are first needed, on demand, for what does not fit
+//! it or where the address space is too small; all load the same artifacts. Beside them where artifacts come from: the deployed package, the private
 //! cache, the compiler. Knows nothing of events.
 
 pub mod artifact;
@@ -10,7 +10,7 @@ mod native;
 mod settings;
 mod ticker;
 
-use crate::component::Component;
+use crate::component::{Component, Digest};
 use crate::error::{Code, Fault};
 use crate::limit::STACK;
 use crate::quantity::Bytes;
@@ -22,13 +22,12 @@ use wasmtime::Engine;
 
 pub(crate) use ticker::{Running, Ticker};
 
-/// Both engines and the clock that interrupts guests. One per process.
+/// The engines and the clock that interrupts guests. One per process.
 #[derive(Debug)]
 pub struct Engines {
     pooling: Option<Engine>,
-    on_demand: Engine,
-    /// Engines for stacks of other sizes, made when a release first asks for one.
-    stacks: Mutex<BTreeMap<Bytes, Engine>>,
+    /// Engines without a pool, by the size of their stack, made when a release first needs one.
+    on_demand: Mutex<BTreeMap<Bytes, Engine>>,
     ticker: Ticker,
 }
 
@@ -71,20 +70,17 @@ impl Engines {
         // The pool reserves 4 GiB of addresses for each memory. Containers and small processors may not have them:
         // then every guest runs on demand, slower to start, and otherwise the same.
         let pooling = Engine::new(&settings::pooling(concurrency)).ok();
-        let on_demand = Engine::new(&settings::on_demand(STACK))
-            .map_err(|error| EngineError::Start(format!("{error:#}")))?;
-        let clocked = pooling
-            .iter()
-            .chain([&on_demand])
-            .map(Engine::weak)
-            .collect();
-        let ticker = Ticker::start(clocked).map_err(EngineError::Ticker)?;
-        Ok(Self {
+        let clocked = pooling.iter().map(Engine::weak).collect();
+        let engines = Self {
+            ticker: Ticker::start(clocked).map_err(EngineError::Ticker)?,
+            on_demand: Mutex::default(),
             pooling,
-            on_demand,
-            stacks: Mutex::default(),
-            ticker,
-        })
+        };
+        if !engines.has_pool() {
+            // Whether there is any engine at all is better known now.
+            engines.on_demand(STACK)?;
+        }
+        Ok(engines)
     }
 
     /// Whether guests that fit it run from the pool.
@@ -109,10 +105,7 @@ impl Engines {
                 pooled: true,
             });
         }
-        let engine = match stack == STACK {
-            true => self.on_demand.clone(),
-            false => self.with_stack(stack)?,
-        };
+        let engine = self.on_demand(stack)?;
         let component = native::map(&engine, artifact)
             .map_err(|error| EngineError::Load(format!("{error:#}")))?;
         Ok(Loaded {
@@ -124,9 +117,12 @@ impl Engines {
 }
 
 impl Engines {
-    fn with_stack(&self, stack: Bytes) -> Result<Engine, EngineError> {
+    fn on_demand(&self, stack: Bytes) -> Result<Engine, EngineError> {
         // Whoever held it left a whole map behind.
-        let mut stacks = self.stacks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stacks = self
+            .on_demand
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(engine) = stacks.get(&stack) {
             return Ok(engine.clone());
         }
@@ -179,7 +175,7 @@ pub enum ObtainError {
     )]
     Missing {
         /// The component's digest.
-        component: crate::component::Digest,
+        component: Digest,
         /// The engine's key.
         engine: EngineKey,
     },
@@ -211,11 +207,11 @@ impl Artifacts {
     /// # Errors
     /// [`ObtainError::Artifact`] when the package holds one that is not what it says, or a folder fails. A damaged file
     /// of the cache is no error: it is as if it were not there.
-    pub fn find(&self, component: &Component) -> Result<Option<(Artifact, Origin)>, ObtainError> {
+    pub fn find(&self, component: Digest) -> Result<Option<(Artifact, Origin)>, ObtainError> {
         let engine = EngineKey::new(Baseline::of_this_machine());
         if let Some(package) = &self.package
             && let Some(artifact) = package
-                .find(component.digest(), &engine)
+                .find(component, &engine)
                 .map_err(ObtainError::Artifact)?
         {
             return Ok(Some((artifact, Origin::Package)));
@@ -237,7 +233,7 @@ impl Artifacts {
     /// # Errors
     /// [`ObtainError`].
     pub async fn obtain(&self, component: &Component) -> Result<(Artifact, Origin), ObtainError> {
-        match self.find(component)? {
+        match self.find(component.digest())? {
             Some(found) => Ok(found),
             None => self.compile(component).await,
         }
@@ -245,13 +241,13 @@ impl Artifacts {
 
     fn cached(
         &self,
-        component: &Component,
+        component: Digest,
         engine: &EngineKey,
     ) -> Result<Option<Artifact>, ObtainError> {
         let Some(cache) = &self.cache else {
             return Ok(None);
         };
-        match cache.find(component.digest(), engine) {
+        match cache.find(component, engine) {
             Ok(found) => Ok(found),
             Err(ArtifactError::Refused { .. }) => Ok(None),
             Err(error) => Err(ObtainError::Artifact(error)),

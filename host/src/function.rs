@@ -1,7 +1,7 @@
 //! From a component's file to a host that serves it: read, obtain the artifact, load, configure. What both fronts do
 //! before their first event.
 
-use crate::component::Component;
+use crate::component::{Component, Digest};
 use crate::config::{Config, Layer};
 use crate::engine::artifact::Artifact;
 use crate::engine::{Artifacts, Engines, Origin};
@@ -78,13 +78,12 @@ impl Function {
         surroundings: Surroundings,
     ) -> Result<Ready, Failure> {
         self.outside.prepare(&self.granted).await?;
-        let component = Component::read(component)?;
         let started = Instant::now();
-        let (artifact, origin) =
-            obtain(&component, &surroundings.artifacts, &surroundings.log).await?;
+        let (digest, artifact, origin) =
+            obtain_for_file(component, &surroundings.artifacts, &surroundings.log).await?;
         let obtained = Instant::now();
         let engines = Engines::start(surroundings.concurrency)?;
-        let guest = Guest::load(&engines, &artifact, self.parts(&component)?)?;
+        let guest = Guest::load(&engines, &artifact, self.parts(digest)?)?;
         let host = Host::new(
             Arc::new(engines),
             guest,
@@ -117,20 +116,20 @@ impl Function {
         let component =
             read.map_err(|error| Failure::new(Code::HostPanic, error.to_string()))??;
         let (artifact, _) = obtain(&component, artifacts, host.log()).await?;
-        let parts = self.parts(&component)?;
+        let parts = self.parts(component.digest())?;
         let guest = Arc::new(host.load(Arc::new(artifact), parts).await?);
         host.smoke(Arc::clone(&guest), SMOKE_TIME).await?;
         Ok(guest)
     }
 
-    fn parts(self, component: &Component) -> Result<Parts, Failure> {
+    fn parts(self, component: Digest) -> Result<Parts, Failure> {
         Ok(Parts {
             identity: Identity {
                 function: self.name,
                 channel: LOCAL.to_owned(),
                 sequence: self.build,
-                release: component.digest().to_string(),
-                component: component.digest().to_string(),
+                release: component.to_string(),
+                component: component.to_string(),
                 config: self.config.digest().to_string(),
             },
             limits: self.limits,
@@ -185,13 +184,28 @@ pub async fn try_out(
     Ok(shape)
 }
 
+/// Native code for a component's file. Its bytes are read for their digest, and held only to be compiled.
+async fn obtain_for_file(
+    path: &Path,
+    artifacts: &Artifacts,
+    log: &Log,
+) -> Result<(Digest, Artifact, Origin), Failure> {
+    let digest = Digest::of_component(path)?;
+    if let Some((artifact, origin)) = artifacts.find(digest)? {
+        return Ok((digest, artifact, origin));
+    }
+    let component = Component::read(path)?;
+    let (artifact, origin) = obtain(&component, artifacts, log).await?;
+    Ok((component.digest(), artifact, origin))
+}
+
 /// Compiling may take seconds, so it is announced.
 async fn obtain(
     component: &Component,
     artifacts: &Artifacts,
     log: &Log,
 ) -> Result<(Artifact, Origin), Failure> {
-    if let Some(found) = artifacts.find(component)? {
+    if let Some(found) = artifacts.find(component.digest())? {
         return Ok(found);
     }
     if artifacts.can_compile() {

@@ -429,7 +429,7 @@ async fn local(
     log: &Log,
 ) -> Result<(Artifact, Origin), Failure> {
     let component = reader.component(&side.release).await?;
-    if let Some(found) = artifacts.find(&component)? {
+    if let Some(found) = artifacts.find(component.digest())? {
         return Ok(found);
     }
     if artifacts.can_compile() {

@@ -50,6 +50,7 @@ fn unpack(zip: &Path, folder: &Path) {
 pub struct Deployed {
     folder: tempfile::TempDir,
     variables: Vec<(String, String)>,
+    is_read_only: bool,
 }
 
 /// Makes and keeps the artifacts that packages take along: the full build's, for the build without a compiler.
@@ -91,6 +92,7 @@ impl Deployed {
         Self {
             folder,
             variables: Vec::new(),
+            is_read_only: false,
         }
     }
 
@@ -101,6 +103,7 @@ impl Deployed {
         Self {
             folder,
             variables: Vec::new(),
+            is_read_only: false,
         }
     }
 
@@ -130,12 +133,33 @@ impl Deployed {
         self
     }
 
+    /// Has the package mounted for reading alone, as Lambda has it.
+    pub fn read_only(mut self) -> Self {
+        self.is_read_only = true;
+        self
+    }
+
+    fn command(&self) -> Command {
+        const MOUNTED: &str = r#"mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && cd "$0" && exec ./bootstrap"#;
+        let folder = self.folder.path();
+        if !self.is_read_only {
+            return Command::new(folder.join("bootstrap"));
+        }
+        let mut command = Command::new("unshare");
+        command.args(["--map-root-user", "--mount", "sh", "-c", MOUNTED]);
+        command.arg(folder);
+        command
+    }
+
     /// Starts `bootstrap` as Lambda does: an environment of its own, no standard input.
     pub fn start(self, api: &RuntimeApi) -> Running {
         let folder = self.folder.path();
-        let mut child = Command::new(folder.join("bootstrap"))
-            .current_dir(folder)
-            .env_clear()
+        let mut command = self.command();
+        command.current_dir(folder).env_clear();
+        if self.is_read_only {
+            command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        }
+        let mut child = command
             .env("AWS_LAMBDA_RUNTIME_API", api.address())
             .env("AWS_LAMBDA_FUNCTION_NAME", "acme-guest")
             .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
@@ -235,10 +259,14 @@ impl Running {
         rustix::process::prlimit(pid, rustix::process::Resource::As, limit).unwrap();
     }
 
+    /// All that the process has mapped.
+    pub fn maps(&self) -> String {
+        std::fs::read_to_string(format!("/proc/{}/maps", self.child.id())).unwrap()
+    }
+
     /// Where the process' code lies: elsewhere in each process that is started.
     fn image(&self) -> String {
-        let maps = std::fs::read_to_string(format!("/proc/{}/maps", self.child.id())).unwrap();
-        maps.lines().next().unwrap_or_default().to_owned()
+        self.maps().lines().next().unwrap_or_default().to_owned()
     }
 
     /// Whether another process has taken its place under the same number.

@@ -2,8 +2,8 @@
 
     host/benches/languages/run --setup --json figures.json >table.md
 
-Our program as it is deployed, with guests in Rust, Clojure, JavaScript and Python; beside it the same logic in Clojure
-on the JVM, in plain Node and in plain Python. All stand behind the same small Runtime API, and are checked to answer
+Our program as it is deployed, with guests in Rust, Clojure, JavaScript and Python; beside it the same logic natively in
+Rust, in Clojure on the JVM, in Node and in Python. All stand behind the same small Runtime API, and are checked to answer
 the same before anything is timed. Needs what `tests/setup` makes; builds components, and nothing of our program. What
 is not there is left out, and said.
 """
@@ -21,7 +21,7 @@ import guest
 import peer
 from measure import Bench, Plan
 from report import Report
-from tool import ROOT, Skipped, say
+from tool import OWN_MOUNTS, TARGET, Skipped, have_own_mounts, say
 
 #: What the figures are compared with, unless --base says otherwise.
 BASE = "Clojure, JVM, compiled ahead"
@@ -29,19 +29,18 @@ BASE = "Clojure, JVM, compiled ahead"
 
 def arguments() -> argparse.Namespace:
     """What was typed."""
-    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--setup", action="store_true", help="install what the JVM needs, by apt-get")
+    parser.add_argument("--setup", action="store_true", help="install what the peers need, by apt-get")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples there")
-    parser.add_argument("--crunchbox", type=Path, default=target / "debug/crunchbox", help="our program, to build with")
+    parser.add_argument("--crunchbox", type=Path, default=TARGET / "debug/crunchbox", help="our program, to build with")
     parser.add_argument(
         "--bootstrap",
         type=Path,
-        default=target / "tools/package/bootstrap.zip",
+        default=TARGET / "tools/package/bootstrap.zip",
         metavar="ZIP",
         help="our program as it is deployed, from `crunchbox package`",
     )
-    parser.add_argument("--work", type=Path, default=target / "bench/languages", metavar="DIR", help="for what is made")
+    parser.add_argument("--work", type=Path, default=TARGET / "bench/languages", metavar="DIR", help="for what is made")
     parser.add_argument("--only", metavar="WORD", default="", help="measure only what has the word in its name")
     parser.add_argument("--base", default=BASE, metavar="NAME", help="the row that others are compared with")
     parser.add_argument("--cold", type=int, default=15, help="cold starts of each")
@@ -52,9 +51,9 @@ def arguments() -> argparse.Namespace:
 
 
 def install() -> None:
-    """Debian's packages that the JVM needs."""
+    """Debian's packages that the JVM and AWS's client for Node need."""
     as_root = [] if os.geteuid() == 0 else ["sudo", "--non-interactive"]
-    command = [*as_root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", *peer.PACKAGES]
+    command = [*as_root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", *peer.PACKAGES, *peer.BUILDERS]
     subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=True)
 
 
@@ -83,8 +82,9 @@ def main() -> int:
     # Whoever ends this ends what it started.
     for number in [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]:
         signal.signal(number, end)
-    if asked.setup:
+    if asked.setup and OWN_MOUNTS not in os.environ:
         install()
+    have_own_mounts()
     host = guest.Host(asked.crunchbox.resolve(), asked.bootstrap.resolve())
     work = asked.work.resolve()
     work.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from subject import Maker, Subject
-from tool import EXAMPLES, ROOT, Skipped, below, call, say, size, zipped
+from tool import EXAMPLES, ROOT, Skipped, below, call, mount_read_only, say, size, zipped
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ class Guest:
         call([host.crunchbox, "precompile", package / "crunch.wasm"])
         deployed = zipped(work / "package.zip", below(package))
         host_alone = zipped(work / "host.zip", [(package / "bootstrap", "bootstrap")])
+        mount_read_only(package)
         return Subject(
             name=self.name,
             command=["./bootstrap"],

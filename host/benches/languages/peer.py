@@ -1,4 +1,5 @@
-"""The same logic without us: Clojure on the JVM, Node, Python; each a plain loop over the Runtime API."""
+"""The same logic without us: Rust, Node and Python on AWS's own runtime clients; these two and Clojure on the JVM also as a
+plain loop over the Runtime API."""
 
 import json
 import os
@@ -10,10 +11,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from subject import Maker, Running, Subject
-from tool import EXAMPLES, HERE, Skipped, below, call, say, zipped
+from tool import EXAMPLES, HERE, ROOT, TARGET, Skipped, below, call, say, zipped
 
 LOOP = HERE / "peers"
 CLOJURE = EXAMPLES / "crunch-clojure/src"
+
+#: Debian's packages that build AWS's client for Node.
+BUILDERS = ["cmake", "autoconf", "automake", "libtool", "g++", "make", "unzip"]
+
+#: AWS's client for Node, from npm.
+NODE_CLIENT = "aws-lambda-ric@3.3.0"
 
 #: Debian's packages, and the jars of theirs that the JVM needs.
 PACKAGES = ["clojure", "default-jre-headless", "libdata-json-clojure"]
@@ -27,6 +34,61 @@ def configuration() -> dict[str, str]:
     """The example's configuration, as the peers read it."""
     config = tomllib.loads((EXAMPLES / "crunch/config.toml").read_text())
     return {"CRUNCH_CONFIG": json.dumps(config)}
+
+
+def native(work: Path) -> Subject:
+    """The example's own handler in Rust, on AWS's `lambda_runtime`, as people build such functions."""
+    say("building Rust without a guest")
+    sources = work / "native"
+    shutil.copytree(LOOP / "native", sources, dirs_exist_ok=True)
+    manifest = (LOOP / "native/Cargo.toml").read_text().replace("../" * 5, f"{ROOT}/")
+    (sources / "Cargo.toml").write_text(manifest)
+    # The versions that we have of what both have.
+    shutil.copy(ROOT / "Cargo.lock", sources)
+    call(["cargo", "build", "--release", "--manifest-path", sources / "Cargo.toml", "--target-dir", work / "target"])
+    program = work / "bootstrap"
+    shutil.copy(work / "target/release/native", program)
+    return Subject(
+        name="Rust, lambda_runtime",
+        command=[str(program)],
+        folder=work,
+        deployed=zipped(work / "package.zip", [(program, program.name)]),
+        remark="",
+        environment=configuration(),
+    )
+
+
+def node_client(work: Path) -> Subject:
+    """Node, the same handler, and AWS's runtime client for Node."""
+    plain = node(work)
+    client = work / "node_modules/aws-lambda-ric/bin/index.mjs"
+    if not client.is_file():
+        say(f"building {NODE_CLIENT}")
+        (work / "package.json").write_text("{}")
+        try:
+            call(["npm", "install", "--prefix", work, "--no-audit", "--no-fund", NODE_CLIENT], work)
+        except Skipped as problem:
+            raise Skipped(f"{problem}; --setup installs {', '.join(BUILDERS)}") from problem
+    return replace(
+        plain,
+        name="JavaScript, Node, AWS's client",
+        command=[plain.command[0], str(client), str(LOOP / "ric/crunch.handler")],
+    )
+
+
+def python_client(work: Path) -> Subject:
+    """Python, the same handler, and AWS's runtime client for Python."""
+    interpreter = TARGET / "tools/ric/bin/python"
+    if not interpreter.is_file():
+        raise Skipped(f"there is no {interpreter}: run `tests/setup`")
+    plain = python(work)
+    path = os.pathsep.join([str(LOOP / "ric"), plain.environment["PYTHONPATH"]])
+    return replace(
+        plain,
+        name="Python, CPython, AWS's client",
+        command=[str(interpreter), "-m", "awslambdaric", "crunch.lambda_handler"],
+        environment={**plain.environment, "PYTHONPATH": path},
+    )
 
 
 def node(work: Path) -> Subject:
@@ -154,9 +216,12 @@ def java() -> str:
 
 
 ALL = [
+    Maker("Rust, lambda_runtime", native),
     Maker("Clojure, JVM, from source", clojure_from_source),
     Maker("Clojure, JVM, compiled ahead", clojure_compiled),
     Maker("Clojure, JVM, compiled ahead, class archive", clojure_archived),
     Maker("JavaScript, Node", node),
+    Maker("JavaScript, Node, AWS's client", node_client),
     Maker("Python, CPython", python),
+    Maker("Python, CPython, AWS's client", python_client),
 ]

@@ -10,8 +10,8 @@ from typing import Any
 
 from guest import Host
 from measure import LARGE, LONGEST, SMALL, Bench, Figures, Plan, median, percentile
-from peer import FLAGS, JARS
-from tool import ROOT, call, size
+from peer import FLAGS, JARS, NODE_CLIENT
+from tool import OWN_MOUNTS, ROOT, call, size
 
 COLUMNS = [
     "",
@@ -44,6 +44,7 @@ def versions(host: Host) -> dict[str, str]:
         found["JVM"] = call(["java", "--version"]).split("\n")[0].split()[1]
     if JARS[0].is_file():
         found["Clojure"] = JARS[0].resolve().stem.removeprefix("clojure-")
+    found["aws-lambda-ric"] = NODE_CLIENT.split("@")[-1]
     packages = ["cherry-cljs", "squint-cljs", "componentize-qjs"]
     return found | {name: tools[name] for name in packages} | {"componentize-py": python["componentize-py"]}
 
@@ -103,6 +104,7 @@ class Report:
         )
 
     def _legend(self, base: Figures) -> str:
+        mounted = "read-only, as on Lambda" if OWN_MOUNTS in os.environ else "as any folder"
         about = ", ".join(f"{name} {version}" for name, version in self._versions.items())
         return (
             f"× is to *{base.subject.name}*. {self._machine}, of which other work took {self._bench.others:.0%}; "
@@ -110,7 +112,7 @@ class Report:
             f"{self._plan.cold}. Events: from the first byte handed out to the last byte of the response, "
             f"{self._plan.rounds} processes each, {self._plan.events} events of a size in each after "
             f"{self._plan.warm_up} that do not count (fewer where that takes longer than {LONGEST:.0f} s). "
-            f"Memory: resident after these. The JVM has the flags {' '.join(FLAGS)}."
+            f"Memory: resident after these. Our packages are mounted {mounted}. The JVM has the flags {' '.join(FLAGS)}."
         )
 
 

@@ -1,5 +1,6 @@
 """Words on standard error, other programs, and zips: what the other files here stand on."""
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -7,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 HERE = Path(__file__).resolve().parent
 EXAMPLES = ROOT / "guest/examples"
 
@@ -34,6 +36,29 @@ def call(command: Sequence[str | Path], folder: Path = ROOT) -> str:
         words = " / ".join(line.strip() for line in done.stderr.splitlines()[-6:] if line.strip())
         raise Skipped(f"`{name} {command[1]}` failed: {words}")
     return done.stdout
+
+
+#: Set in a process that has mounts of its own.
+OWN_MOUNTS = "CRUNCHBOX_BENCH_OWN_MOUNTS"
+
+
+def have_own_mounts() -> None:
+    """Begins this program anew with mounts of its own, where the system allows that, so that packages can be mounted."""
+    own = ["unshare", "--map-root-user", "--mount"]
+    try:
+        call([*own, "true"])
+    except Skipped:
+        return
+    if OWN_MOUNTS not in os.environ:
+        os.environ[OWN_MOUNTS] = "1"
+        os.execvp(own[0], [*own, sys.executable, "-B", *sys.argv])
+
+
+def mount_read_only(folder: Path) -> None:
+    """Lets nobody write in a folder, as Lambda mounts packages; where that is not to be had, it stays as it is."""
+    if OWN_MOUNTS in os.environ:
+        call(["mount", "--bind", folder, folder])
+        call(["mount", "-o", "remount,bind,ro", folder, folder])
 
 
 def zipped(archive: Path, members: Iterable[tuple[Path, str]]) -> int:

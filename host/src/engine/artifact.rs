@@ -4,7 +4,7 @@
 use super::key::EngineKey;
 use crate::component::Digest;
 use crate::error::{Code, Fault};
-use rustix::fs::{MemfdFlags, SealFlags};
+use rustix::fs::{MemfdFlags, SealFlags, StatVfsMountFlags};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::fs::File;
@@ -59,10 +59,10 @@ enum Writers {
     Deployer,
 }
 
-/// Native code, verified, in memory that can't change any more.
+/// Native code of a proven origin, in a file that can't change any more: in sealed memory, or where nobody can write.
 #[derive(Debug)]
 pub struct Artifact {
-    sealed: File,
+    unchanging: File,
     bytes: u64,
 }
 
@@ -207,6 +207,9 @@ impl TrustedFolder {
         }
         let code = self.code_path(component, engine);
         match self.open(&code)? {
+            Some(file) if self.writers == Writers::Deployer && is_read_only(&file) => {
+                Artifact::in_place(file, &code, &statement).map(Some)
+            }
             Some(file) => Artifact::copy_of(file, &code, &statement).map(Some),
             None => Err(refused("its native code is missing".to_owned())),
         }
@@ -297,6 +300,29 @@ impl Artifact {
         }
     }
 
+    /// Takes the file as it is: it came with this program, as which it is trusted, and nobody can write it. So a start costs
+    /// what it reads of it, and not what it has.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Refused`] when it has not the size that the statement says, so that it was cut off or mixed up.
+    fn in_place(file: File, path: &Path, statement: &Statement) -> Result<Self, ArtifactError> {
+        let metadata = file.metadata().map_err(|source| ArtifactError::Io {
+            verb: "look at",
+            path: path.to_owned(),
+            source,
+        })?;
+        if metadata.len() != statement.size {
+            return Err(ArtifactError::Refused {
+                path: path.to_owned(),
+                problem: format!("expected {} bytes, got {}", statement.size, metadata.len()),
+            });
+        }
+        Ok(Self {
+            bytes: metadata.len(),
+            unchanging: file,
+        })
+    }
+
     /// Size in bytes.
     pub fn bytes(&self) -> u64 {
         self.bytes
@@ -307,12 +333,12 @@ impl Artifact {
     /// # Errors
     /// The system's words when it gives no second handle.
     pub fn open(&self) -> std::io::Result<File> {
-        File::open(self.sealed_path())
+        File::open(self.unchanging_path())
     }
 
-    /// A path by which the sealed copy can be mapped, as long as this value lives.
-    pub(super) fn sealed_path(&self) -> PathBuf {
-        PathBuf::from(format!("/proc/self/fd/{}", self.sealed.as_raw_fd()))
+    /// A path by which it can be mapped, as long as this value lives.
+    pub(super) fn unchanging_path(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}", self.unchanging.as_raw_fd()))
     }
 }
 
@@ -396,7 +422,7 @@ impl Download {
             source: error.into(),
         })?;
         Ok(Artifact {
-            sealed: self.file,
+            unchanging: self.file,
             bytes: self.bytes,
         })
     }
@@ -412,6 +438,11 @@ impl Download {
 /// Ours, and not for others to write.
 fn is_ours(metadata: &std::fs::Metadata) -> bool {
     metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o022 == 0
+}
+
+/// On a file system that is mounted for reading alone, as Lambda mounts a function's package.
+fn is_read_only(file: &File) -> bool {
+    rustix::fs::fstatvfs(file).is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::RDONLY))
 }
 
 fn describe(metadata: &std::fs::Metadata) -> String {
@@ -499,6 +530,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_taken_as_it_is_has_the_size_that_was_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let (trusted, statement) = kept(folder.path());
+        let path = trusted.code_path(statement.component, &statement.engine);
+        let open = || File::open(&path).unwrap();
+        assert!(!is_read_only(&open()), "it was just written");
+        let artifact = Artifact::in_place(open(), &path, &statement).unwrap();
+        assert_eq!(artifact.bytes(), 11);
+        std::fs::write(&path, b"native").unwrap();
+        let error = Artifact::in_place(open(), &path, &statement).unwrap_err();
+        assert!(
+            error.to_string().contains("expected 11 bytes, got 6"),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn the_sealed_copy_cannot_be_written_any_more() {
         let folder = tempfile::tempdir().unwrap();
         let (trusted, statement) = kept(folder.path());
@@ -506,9 +554,9 @@ mod tests {
             .find(statement.component, &statement.engine)
             .unwrap()
             .unwrap();
-        assert!((&artifact.sealed).write_all(b"x").is_err());
+        assert!((&artifact.unchanging).write_all(b"x").is_err());
         assert_eq!(
-            std::fs::read(artifact.sealed_path()).unwrap(),
+            std::fs::read(artifact.unchanging_path()).unwrap(),
             b"native code"
         );
     }

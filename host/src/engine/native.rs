@@ -14,9 +14,10 @@ pub(super) fn map(engine: &Engine, artifact: &Artifact) -> wasmtime::Result<Comp
     // JUSTIFICATION: loading instead of compiling is what makes a start take milliseconds, and the deployed host has
     // no compiler.
     // SAFETY: the file must be unmodified output of wasmtime, and stay unchanged while mapped. An `Artifact` can only
-    // be made from a folder that only this user or the deployed package can write, hashed while it is copied and
-    // compared with its statement; the copy is a memory file sealed against writing, growing and shrinking.
-    unsafe { Component::deserialize_file(engine, artifact.sealed_path()) }
+    // be made from what only this user, a trusted signature or the deployed package brings. It is hashed while it is copied
+    // and compared with its statement, and the copy is a memory file sealed against writing, growing and shrinking; or
+    // it is the deployed package's own, like this program, on a file system that is mounted for reading alone.
+    unsafe { Component::deserialize_file(engine, artifact.unchanging_path()) }
 }
 
 /// Lets the compiler use a processor feature.
