@@ -1,8 +1,8 @@
 //! Components and artifacts: what loads, what is refused, where native code comes from.
 
 use crate::rig::{Rig, artifacts, compiler, component, guest, kept, read};
-use crunchbox::engine::artifact::TrustedFolder;
 use crunchbox::engine::compile::{CompileLimits, Compiler};
+use crunchbox::engine::folder::TrustedFolder;
 use crunchbox::engine::key::Baseline;
 use crunchbox::engine::{Artifacts, Engines, Origin};
 use crunchbox::error::{Code, Fault};

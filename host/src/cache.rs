@@ -3,7 +3,8 @@
 //! full, those not used for longest first, so that any number of processes can share it.
 
 use crate::component::Digest;
-use crate::engine::artifact::{ArtifactError, TrustedFolder};
+use crate::engine::artifact::ArtifactError;
+use crate::engine::folder::TrustedFolder;
 use crate::quantity::Bytes;
 use crate::store::Folder;
 use std::fs::File;

@@ -5,6 +5,7 @@
 pub mod artifact;
 #[cfg(feature = "compile")]
 pub mod compile;
+pub mod folder;
 pub mod key;
 mod native;
 mod settings;
@@ -14,7 +15,8 @@ use crate::component::{Component, Digest};
 use crate::error::{Code, Fault};
 use crate::limit::STACK;
 use crate::quantity::Bytes;
-use artifact::{Artifact, ArtifactError, TrustedFolder};
+use artifact::{Artifact, ArtifactError};
+use folder::TrustedFolder;
 use key::{Baseline, EngineKey};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};

@@ -6,7 +6,8 @@ use super::{Bytes, JSON, LANGUAGES, holds, is_shown_as_json, merged, on_a_small_
 use crunchbox::address::{Address, ChannelName, FunctionName};
 use crunchbox::component::Digest;
 use crunchbox::config::{Extent, Layer, Layers, Rules};
-use crunchbox::engine::artifact::{Statement, TrustedFolder};
+use crunchbox::engine::artifact::Statement;
+use crunchbox::engine::folder::TrustedFolder;
 use crunchbox::engine::key::{Baseline, EngineKey};
 use crunchbox::error::{Code, Fault};
 use crunchbox::grant::Grants;

@@ -5,7 +5,8 @@ use super::shop::{FUNCTION, Shop};
 use super::{
     RuntimeApi, compiler, crunchbox, finish, guest, kept, read, root, target_folder, text,
 };
-use crunchbox::engine::artifact::{Statement, TrustedFolder};
+use crunchbox::engine::artifact::Statement;
+use crunchbox::engine::folder::TrustedFolder;
 use crunchbox::engine::key::{Baseline, EngineKey};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};

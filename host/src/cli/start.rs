@@ -2,7 +2,7 @@
 
 use super::printer::Printer;
 use crate::engine::Artifacts;
-use crate::engine::artifact::TrustedFolder;
+use crate::engine::folder::TrustedFolder;
 use crate::error::Failure;
 use crate::manifest::Manifest;
 use crate::quantity::{Bytes, Time};

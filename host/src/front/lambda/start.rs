@@ -5,7 +5,7 @@ use crate::address::{Address, Which};
 use crate::cache::Cache;
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::engine::artifact::TrustedFolder;
+use crate::engine::folder::TrustedFolder;
 use crate::engine::{Artifacts, Engines};
 use crate::error::{Code, Failure, Level};
 use crate::follow::{Follower, Following, Looks};
