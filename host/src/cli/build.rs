@@ -2,8 +2,8 @@
 
 use super::check::describe;
 use super::printer::{self, Printer};
-use super::start::{ArtifactArguments, BuildArguments, report_build, resolve};
-use crate::error::{Code, Failure};
+use super::start::{ArtifactArguments, BuildArguments, expect_folder, report_build, resolve};
+use crate::error::Failure;
 use crate::settings::Variables;
 use std::path::PathBuf;
 
@@ -28,13 +28,7 @@ impl Build {
         printer: &Printer,
         variables: Variables<'_>,
     ) -> Result<(), Failure> {
-        if !self.folder.is_dir() {
-            let message = format!(
-                "`{}`: expected the folder of a project",
-                self.folder.display()
-            );
-            return Err(Failure::new(Code::ManifestInvalid, message));
-        }
+        expect_folder(&self.folder)?;
         let target = resolve(&self.folder, self.build.wanted(), variables)?;
         report_build(printer, &target);
         let description = describe(&target.component, self.artifacts.artifacts(variables)?).await?;

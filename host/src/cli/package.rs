@@ -2,6 +2,7 @@
 
 use super::printer::{self, Printer};
 use super::shelf::{Shelf, StoreArguments, done};
+use super::start::expect_folder;
 use super::template::TemplateArguments;
 use crate::address::Address;
 use crate::error::{Code, Failure, Level};
@@ -68,13 +69,7 @@ impl Package {
         printer: &Printer,
         variables: Variables<'_>,
     ) -> Result<(), Failure> {
-        if !self.folder.is_dir() {
-            let message = format!(
-                "`{}`: expected the folder of a project",
-                self.folder.display()
-            );
-            return Err(Failure::new(Code::ManifestInvalid, message));
-        }
+        expect_folder(&self.folder)?;
         let shelf = self.store.open(Some(&self.folder), variables).await?;
         if self.template.is_wanted() {
             self.template.write(printer, &self.folder, &shelf)?;

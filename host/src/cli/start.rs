@@ -3,7 +3,7 @@
 use super::printer::Printer;
 use crate::engine::Artifacts;
 use crate::engine::folder::TrustedFolder;
-use crate::error::Failure;
+use crate::error::{Code, Failure};
 use crate::manifest::Manifest;
 use crate::quantity::{Bytes, Time};
 use crate::settings::{self, Variables};
@@ -66,7 +66,7 @@ impl CompileArguments {
         };
         let program = this_program().map_err(|error| {
             Failure::new(
-                crate::error::Code::HostSetup,
+                Code::HostSetup,
                 format!("cannot find this program's own file: {error}"),
             )
         })?;
@@ -83,6 +83,15 @@ pub(super) struct BuildArguments {
     /// Leave out debug lines: a fraction of the size, and traces that name functions only.
     #[arg(long)]
     release: bool,
+}
+
+/// Where a project is needed: a component alone does not do.
+pub(super) fn expect_folder(folder: &Path) -> Result<(), Failure> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let message = format!("`{}`: expected the folder of a project", folder.display());
+    Err(Failure::new(Code::ManifestInvalid, message))
 }
 
 impl BuildArguments {

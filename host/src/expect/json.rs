@@ -1,7 +1,7 @@
 //! JSON values whose numbers keep their digits, so that large ones compare exactly; `serde_json` alone would round them.
 
 use indexmap::IndexMap;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::Deserialize;
 use serde::ser::{Error, Serialize, Serializer};
 use serde_json::value::RawValue;
 use std::fmt;
@@ -46,7 +46,7 @@ impl Json {
                 Self::List(items.collect::<Result<_, _>>()?)
             }
             Some(b'{') => {
-                let Entries(entries) = parse(text)?;
+                let entries: IndexMap<String, &RawValue> = parse(text)?;
                 let entries = entries
                     .into_iter()
                     .map(|(key, value)| Ok((key, Self::read(value, depth + 1)?)));
@@ -164,30 +164,5 @@ impl Decimal {
     pub(super) fn is_integer(&self) -> bool {
         i128::try_from(self.digits.len()).is_ok_and(|digits| digits <= self.exponent)
             || self.digits.is_empty()
-    }
-}
-
-/// The entries of a table as they stand.
-struct Entries<'a>(Vec<(String, &'a RawValue)>);
-
-impl<'de> Deserialize<'de> for Entries<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Collect;
-        impl<'de> Visitor<'de> for Collect {
-            type Value = Entries<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a table")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut entries = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    entries.push(entry);
-                }
-                Ok(Entries(entries))
-            }
-        }
-        deserializer.deserialize_map(Collect)
     }
 }

@@ -16,16 +16,16 @@ pub(super) fn parts(facts: &Facts) -> Vec<Part> {
 fn part(trigger: Trigger, facts: &Facts) -> Part {
     let own = |text: &str| filled(text, facts);
     let mut part = Part {
-        events: own(match trigger {
-            Trigger::Sns => SNS_EVENT,
-            Trigger::Sqs => SQS_EVENT,
-            Trigger::S3 => S3_EVENT,
-            Trigger::Dynamodb => DYNAMODB_EVENT,
-            Trigger::Kinesis => KINESIS_EVENT,
-            Trigger::Schedule => SCHEDULE_EVENT,
-            Trigger::Url => "",
-            Trigger::Api => API_EVENT,
-        }),
+        events: match trigger {
+            Trigger::Sns => own(SNS_EVENT),
+            Trigger::Sqs => own(SQS_EVENT),
+            Trigger::S3 => own(S3_EVENT),
+            Trigger::Dynamodb => fill(STREAM_EVENT, DYNAMODB),
+            Trigger::Kinesis => fill(STREAM_EVENT, KINESIS),
+            Trigger::Schedule => own(SCHEDULE_EVENT),
+            Trigger::Url => String::new(),
+            Trigger::Api => own(API_EVENT),
+        },
         ..Part::default()
     };
     match trigger {
@@ -42,8 +42,8 @@ fn part(trigger: Trigger, facts: &Facts) -> Part {
             part.rules = own(S3_RULES);
             part.resources = own(S3_RESOURCES);
         }
-        Trigger::Dynamodb => part.parameters = DYNAMODB_PARAMETERS.to_owned(),
-        Trigger::Kinesis => part.parameters = KINESIS_PARAMETERS.to_owned(),
+        Trigger::Dynamodb => part.parameters = fill(STREAM_PARAMETERS, DYNAMODB),
+        Trigger::Kinesis => part.parameters = fill(STREAM_PARAMETERS, KINESIS),
         Trigger::Schedule => part.parameters = SCHEDULE_PARAMETERS.to_owned(),
         Trigger::Url => {
             part.properties = URL_PROPERTIES.to_owned();
@@ -172,40 +172,32 @@ EventBucket:
       RestrictPublicBuckets: true
 "#;
 
-const DYNAMODB_PARAMETERS: &str = r#"TableStreamArn:
+/// What has to be said of a stream, by the name of its service.
+const DYNAMODB: &[(&str, &str)] = &[
+    ("type", "DynamoDB"),
+    ("event", "Dynamodb"),
+    ("stream", "TableStreamArn"),
+    ("arn", "arn:[^:]+:dynamodb:.+/stream/.+"),
+    ("what", "The stream of the table whose changes are events."),
+];
+const KINESIS: &[(&str, &str)] = &[
+    ("type", "Kinesis"),
+    ("event", "Kinesis"),
+    ("stream", "DataStreamArn"),
+    ("arn", "arn:[^:]+:kinesis:.+:stream/.+"),
+    ("what", "The stream of Kinesis whose records are events."),
+];
+
+const STREAM_PARAMETERS: &str = r#"<<stream>>:
   Type: String
-  AllowedPattern: "arn:[^:]+:dynamodb:.+/stream/.+"
-  Description: The stream of the table whose changes are events.
+  AllowedPattern: "<<arn>>"
+  Description: <<what>>
 "#;
 
-const DYNAMODB_EVENT: &str = r#"Dynamodb:
-  Type: DynamoDB
+const STREAM_EVENT: &str = r#"<<event>>:
+  Type: <<type>>
   Properties:
-    Stream: !Ref TableStreamArn
-    StartingPosition: TRIM_HORIZON
-    BatchSize: 100
-    # One bad record holds up its shard until these give it up.
-    BisectBatchOnFunctionError: true
-    MaximumRetryAttempts: 5
-    MaximumRecordAgeInSeconds: 3600
-    DestinationConfig:
-      OnFailure:
-        Type: SQS
-        Destination: !GetAtt FailedEvents.Arn
-    # Only for a handler that answers with `batchItemFailures`.
-    # FunctionResponseTypes: [ReportBatchItemFailures]
-"#;
-
-const KINESIS_PARAMETERS: &str = r#"DataStreamArn:
-  Type: String
-  AllowedPattern: "arn:[^:]+:kinesis:.+:stream/.+"
-  Description: The stream of Kinesis whose records are events.
-"#;
-
-const KINESIS_EVENT: &str = r#"Kinesis:
-  Type: Kinesis
-  Properties:
-    Stream: !Ref DataStreamArn
+    Stream: !Ref <<stream>>
     StartingPosition: TRIM_HORIZON
     BatchSize: 100
     # One bad record holds up its shard until these give it up.

@@ -9,17 +9,15 @@ pub(super) fn parts(facts: &Facts) -> Vec<String> {
     let mut parts: Vec<String> = facts
         .triggers
         .iter()
-        .map(|trigger| {
-            own(match trigger {
-                Trigger::Sns => SNS,
-                Trigger::Sqs => SQS,
-                Trigger::S3 => S3,
-                Trigger::Dynamodb => DYNAMODB,
-                Trigger::Kinesis => KINESIS,
-                Trigger::Schedule => SCHEDULE,
-                Trigger::Url => URL,
-                Trigger::Api => API,
-            })
+        .map(|trigger| match trigger {
+            Trigger::Sns => own(SNS),
+            Trigger::Sqs => own(SQS),
+            Trigger::S3 => own(S3),
+            Trigger::Dynamodb => fill(STREAM, DYNAMODB),
+            Trigger::Kinesis => fill(STREAM, KINESIS),
+            Trigger::Schedule => own(SCHEDULE),
+            Trigger::Url => own(URL),
+            Trigger::Api => own(API),
         })
         .collect();
     if facts.is_called_asynchronously() {
@@ -145,39 +143,26 @@ resource "aws_lambda_permission" "s3" {
 }
 "#;
 
-const DYNAMODB: &str = r#"
-variable "table_stream_arn" {
-  description = "The stream of the table whose changes are events."
+/// What has to be said of a stream, by the name of its service.
+const DYNAMODB: &[(&str, &str)] = &[
+    ("service", "dynamodb"),
+    ("stream", "table_stream_arn"),
+    ("what", "The stream of the table whose changes are events."),
+];
+const KINESIS: &[(&str, &str)] = &[
+    ("service", "kinesis"),
+    ("stream", "data_stream_arn"),
+    ("what", "The stream of Kinesis whose records are events."),
+];
+
+const STREAM: &str = r#"
+variable "<<stream>>" {
+  description = "<<what>>"
   type        = string
 }
 
-resource "aws_lambda_event_source_mapping" "dynamodb" {
-  event_source_arn  = var.table_stream_arn
-  function_name     = aws_lambda_function.host.function_name
-  starting_position = "TRIM_HORIZON"
-  batch_size        = 100
-  # One bad record holds up its shard until these give it up.
-  bisect_batch_on_function_error = true
-  maximum_retry_attempts         = 5
-  maximum_record_age_in_seconds  = 3600
-  destination_config {
-    on_failure {
-      destination_arn = aws_sqs_queue.failed.arn
-    }
-  }
-  # Only for a handler that answers with `batchItemFailures`.
-  # function_response_types = ["ReportBatchItemFailures"]
-}
-"#;
-
-const KINESIS: &str = r#"
-variable "data_stream_arn" {
-  description = "The stream of Kinesis whose records are events."
-  type        = string
-}
-
-resource "aws_lambda_event_source_mapping" "kinesis" {
-  event_source_arn  = var.data_stream_arn
+resource "aws_lambda_event_source_mapping" "<<service>>" {
+  event_source_arn  = var.<<stream>>
   function_name     = aws_lambda_function.host.function_name
   starting_position = "TRIM_HORIZON"
   batch_size        = 100
