@@ -3,7 +3,7 @@
 use crate::rig::{Rig, artifacts, compiler, component, guest, kept, read};
 use crunchbox::engine::compile::{CompileLimits, Compiler};
 use crunchbox::engine::folder::TrustedFolder;
-use crunchbox::engine::key::Baseline;
+use crunchbox::engine::key::{Baseline, Interruption};
 use crunchbox::engine::{Artifacts, Engines, Origin};
 use crunchbox::error::{Code, Fault};
 use crunchbox::quantity::{Bytes, Time};
@@ -76,6 +76,7 @@ fn a_component_is_compiled_once_and_then_loaded_from_the_cache() {
     let folder = tempfile::tempdir().unwrap();
     let cache = || Some(TrustedFolder::private(&folder.path().join("cache")).unwrap());
     let sources = || Artifacts {
+        interruption: Interruption::Epoch,
         package: None,
         cache: cache(),
         compiler: Some(compiler()),
@@ -97,6 +98,7 @@ fn a_damaged_artifact_in_the_cache_is_made_again() {
     let cache = TrustedFolder::private(&folder).unwrap();
     let component = read(&guest("echo"));
     let sources = Artifacts {
+        interruption: Interruption::Epoch,
         package: None,
         cache: Some(cache),
         compiler: Some(compiler()),
@@ -149,9 +151,12 @@ fn compile_with(limits: CompileLimits, steps: usize) -> Code {
         limits,
         ..compiler()
     };
-    block_on(compiler.compile(&read(&path), Baseline::of_this_machine()))
-        .unwrap_err()
-        .code()
+    block_on(compiler.compile(
+        &read(&path),
+        (Baseline::of_this_machine(), Interruption::Epoch),
+    ))
+    .unwrap_err()
+    .code()
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use crate::handle::ODD;
 use crate::rig::{Deployed, Event, RuntimeApi, text};
+use crunchbox::engine::key::{EngineKey, Interruption};
 use std::time::Duration;
 
 #[test]
@@ -373,9 +374,7 @@ fn an_artifact_that_is_not_what_its_statement_says_is_never_loaded() {
     let component = std::fs::read(crate::rig::guest("echo")).unwrap();
     let name = |end: &str| {
         let digest = crunchbox::component::Digest::of(&component);
-        let engine = crunchbox::engine::key::EngineKey::new(
-            crunchbox::engine::key::Baseline::of_this_machine(),
-        );
+        let engine = EngineKey::here(Interruption::Replace).remove(0);
         format!("{digest}.{engine}.{end}")
     };
     let api = RuntimeApi::start();

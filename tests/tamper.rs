@@ -229,10 +229,10 @@ fn two_states_with_one_number_are_refused() {
 #[test]
 fn native_code_for_another_engine_or_without_a_statement_that_counts_is_never_mapped() {
     use crunchbox::engine::artifact::Statement;
-    use crunchbox::engine::key::{Baseline, EngineKey};
+    use crunchbox::engine::key::{Baseline, EngineKey, Interruption};
     use crunchbox::release::SignedStatement;
-    let here = EngineKey::new(Baseline::of_this_machine());
-    let other = EngineKey::new(Baseline::NeoverseN1);
+    let here = EngineKey::new(Baseline::of_this_machine(), Interruption::Epoch);
+    let other = EngineKey::new(Baseline::NeoverseN1, Interruption::Epoch);
     let digest = component("facts").digest();
     let junk = b"\x7fELF random bytes with a right-looking name".to_vec();
     let wrong = |engine: &EngineKey, component: Digest| Statement {

@@ -18,6 +18,7 @@ wasmtime::component::bindgen!({
     },
     exports: { default: async },
     with: {
+        "crunchbox:function/digests.hasher": crate::interface::digests::Hasher,
         "crunchbox:function/objects.reader": crate::interface::objects::Reader,
         "crunchbox:function/objects.writer": crate::interface::objects::Writer,
         "crunchbox:function/objects.listing": crate::interface::objects::Listing,

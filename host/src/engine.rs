@@ -10,27 +10,44 @@ pub mod key;
 mod native;
 mod settings;
 mod ticker;
+mod workers;
 
 use crate::component::{Component, Digest};
-use crate::error::{Code, Fault};
+use crate::error::{Code, Failure, Fault};
 use crate::limit::STACK;
 use crate::quantity::Bytes;
 use artifact::{Artifact, ArtifactError};
 use folder::TrustedFolder;
-use key::{Baseline, EngineKey};
+use key::{EngineKey, Interruption};
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 use wasmtime::Engine;
 
 pub(crate) use ticker::{Running, Ticker};
+use workers::Workers;
 
-/// The engines and the clock that interrupts guests. One per process.
+/// The engines, each made when an artifact first needs it, the clock that interrupts guests, and the threads that guests
+/// run on. One per process.
 #[derive(Debug)]
 pub struct Engines {
-    pooling: Option<Engine>,
-    /// Engines without a pool, by the size of their stack, made when a release first needs one.
-    on_demand: Mutex<BTreeMap<Bytes, Engine>>,
-    ticker: Ticker,
+    concurrency: u32,
+    made: Mutex<Made>,
+    workers: Workers,
+    /// A guest that nobody can stop still has its thread, or the host panicked.
+    spent: AtomicBool,
+}
+
+/// What was needed so far.
+#[derive(Debug, Default)]
+struct Made {
+    /// None where the address space is too small for a pool.
+    pools: BTreeMap<Interruption, Option<Engine>>,
+    /// Engines without a pool, by the size of their stack.
+    on_demand: BTreeMap<(Interruption, Bytes), Engine>,
+    ticker: Option<Arc<Ticker>>,
 }
 
 /// Native code ready to be linked.
@@ -38,11 +55,16 @@ pub(crate) struct Loaded {
     pub(crate) engine: Engine,
     pub(crate) component: wasmtime::component::Component,
     pub(crate) pooled: bool,
+    /// What interrupts its guests; none where the process is replaced instead.
+    pub(crate) clock: Option<Arc<Ticker>>,
 }
 
 /// Why the engines can't start, or don't load an artifact.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
+    /// No threads for guests.
+    #[error("the threads that run guests cannot start")]
+    Workers(#[source] std::io::Error),
     /// Not even the on-demand engine starts.
     #[error("the WebAssembly engine cannot start: {0}")]
     Start(String),
@@ -57,82 +79,128 @@ pub enum EngineError {
 impl Fault for EngineError {
     fn code(&self) -> Code {
         match self {
-            Self::Start(_) | Self::Ticker(_) => Code::HostSetup,
+            Self::Workers(_) | Self::Start(_) | Self::Ticker(_) => Code::HostSetup,
             Self::Load(_) => Code::ArtifactRefused,
         }
     }
 }
 
 impl Engines {
-    /// Starts engines for `concurrency` events at once.
+    /// Engines and threads for `concurrency` events at once.
     ///
     /// # Errors
-    /// [`EngineError::Start`] or [`EngineError::Ticker`].
+    /// [`EngineError::Workers`].
     pub fn start(concurrency: u32) -> Result<Self, EngineError> {
-        // The pool reserves 4 GiB of addresses for each memory. Containers and small processors may not have them:
-        // then every guest runs on demand, slower to start, and otherwise the same.
-        let pooling = Engine::new(&settings::pooling(concurrency)).ok();
-        let clocked = pooling.iter().map(Engine::weak).collect();
-        let engines = Self {
-            ticker: Ticker::start(clocked).map_err(EngineError::Ticker)?,
-            on_demand: Mutex::default(),
-            pooling,
-        };
-        if !engines.has_pool() {
-            // Whether there is any engine at all is better known now.
-            engines.on_demand(STACK)?;
-        }
-        Ok(engines)
+        let events = usize::try_from(concurrency).unwrap_or(usize::MAX);
+        Ok(Self {
+            concurrency,
+            made: Mutex::default(),
+            workers: Workers::start(events).map_err(EngineError::Workers)?,
+            spent: AtomicBool::new(false),
+        })
     }
 
-    /// Whether guests that fit it run from the pool.
+    /// Whether guests that fit it run from the pool, as far as one was needed.
     pub fn has_pool(&self) -> bool {
-        self.pooling.is_some()
+        !self.made().pools.values().any(Option::is_none)
     }
 
-    pub(crate) fn ticker(&self) -> &Ticker {
-        &self.ticker
+    /// Whether this process has to be replaced: a guest past its deadline still has its thread, or the host panicked.
+    pub fn is_spent(&self) -> bool {
+        self.spent.load(Ordering::Acquire)
+    }
+
+    /// Runs a task on a thread for guests, and waits for it until `overdue`; what is not there by then never will be, and
+    /// the process is spent.
+    pub(crate) async fn run<R: Send + 'static>(
+        &self,
+        task: impl Future<Output = R> + Send + 'static,
+        overdue: Option<Instant>,
+    ) -> Result<Option<R>, Failure> {
+        let ran = self.workers.run(task, overdue).await;
+        if !matches!(ran, Ok(Some(_))) {
+            self.spent.store(true, Ordering::Release);
+        }
+        ran
     }
 
     /// Maps an artifact for the pool, or on demand where it does not fit a place of the pool.
     /// Another stack than the default has an engine of its own, without a pool.
     pub(crate) fn load(&self, artifact: &Artifact, stack: Bytes) -> Result<Loaded, EngineError> {
-        if let Some(engine) = &self.pooling
-            && stack == STACK
-            && let Ok(component) = native::map(engine, artifact)
-        {
-            return Ok(Loaded {
-                engine: engine.clone(),
-                component,
-                pooled: true,
-            });
-        }
-        let engine = self.on_demand(stack)?;
-        let component = native::map(&engine, artifact)
-            .map_err(|error| EngineError::Load(format!("{error:#}")))?;
+        let way = artifact.interruption();
+        let pool = match stack == STACK {
+            true => self.made().pool(way, self.concurrency)?,
+            false => None,
+        };
+        let mapped = pool.and_then(|pool| Some((native::map(&pool, artifact).ok()?, pool)));
+        let pooled = mapped.is_some();
+        let (component, engine) = match mapped {
+            Some(mapped) => mapped,
+            None => {
+                let engine = self.made().on_demand(way, stack)?;
+                let component = native::map(&engine, artifact)
+                    .map_err(|error| EngineError::Load(format!("{error:#}")))?;
+                (component, engine)
+            }
+        };
+        let clock = match way {
+            Interruption::Epoch => self.made().ticker.clone(),
+            Interruption::Replace => None,
+        };
         Ok(Loaded {
             engine,
             component,
-            pooled: false,
+            pooled,
+            clock,
         })
+    }
+
+    fn made(&self) -> MutexGuard<'_, Made> {
+        // Whoever held it left whole maps behind.
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Engines {
-    fn on_demand(&self, stack: Bytes) -> Result<Engine, EngineError> {
-        // Whoever held it left a whole map behind.
-        let mut stacks = self
-            .on_demand
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(engine) = stacks.get(&stack) {
+impl Made {
+    /// The pool reserves 4 GiB of addresses for each memory. Containers and small processors may not have them: then every
+    /// guest runs on demand, slower to start, and otherwise the same.
+    fn pool(&mut self, way: Interruption, concurrency: u32) -> Result<Option<Engine>, EngineError> {
+        if let Some(pool) = self.pools.get(&way) {
+            return Ok(pool.clone());
+        }
+        let pool = Engine::new(&settings::pooling(way, concurrency)).ok();
+        if let Some(engine) = &pool {
+            self.clocked(way, engine)?;
+        }
+        self.pools.insert(way, pool.clone());
+        Ok(pool)
+    }
+
+    fn on_demand(&mut self, way: Interruption, stack: Bytes) -> Result<Engine, EngineError> {
+        if let Some(engine) = self.on_demand.get(&(way, stack)) {
             return Ok(engine.clone());
         }
-        let engine = Engine::new(&settings::on_demand(stack))
+        let engine = Engine::new(&settings::on_demand(way, stack))
             .map_err(|error| EngineError::Start(format!("{error:#}")))?;
-        self.ticker.add(engine.weak());
-        stacks.insert(stack, engine.clone());
+        self.clocked(way, &engine)?;
+        self.on_demand.insert((way, stack), engine.clone());
         Ok(engine)
+    }
+
+    /// Lets the clock advance an engine's epoch, if it has one.
+    fn clocked(&mut self, way: Interruption, engine: &Engine) -> Result<(), EngineError> {
+        if way == Interruption::Replace {
+            return Ok(());
+        }
+        let ticker = match &self.ticker {
+            Some(ticker) => ticker,
+            None => {
+                let started = Ticker::start().map_err(EngineError::Ticker)?;
+                self.ticker.insert(Arc::new(started))
+            }
+        };
+        ticker.add(engine.weak());
+        Ok(())
     }
 }
 
@@ -152,6 +220,8 @@ pub enum Origin {
 /// The places that artifacts come from, asked in this order.
 #[derive(Debug, Default)]
 pub struct Artifacts {
+    /// How guests are to be stopped, if there is an artifact for that.
+    pub interruption: Interruption,
     /// The folder this program was deployed in.
     pub package: Option<TrustedFolder>,
     /// This user's own cache.
@@ -210,16 +280,21 @@ impl Artifacts {
     /// [`ObtainError::Artifact`] when the package holds one that is not what it says, or a folder fails. A damaged file
     /// of the cache is no error: it is as if it were not there.
     pub fn find(&self, component: Digest) -> Result<Option<(Artifact, Origin)>, ObtainError> {
-        let engine = EngineKey::new(Baseline::of_this_machine());
-        if let Some(package) = &self.package
-            && let Some(artifact) = package
-                .find(component, &engine)
-                .map_err(ObtainError::Artifact)?
-        {
-            return Ok(Some((artifact, Origin::Package)));
+        // One that costs more is better than none, but not than one that can be made.
+        let usable = if self.can_compile() { 1 } else { usize::MAX };
+        for engine in EngineKey::here(self.interruption).into_iter().take(usable) {
+            if let Some(package) = &self.package
+                && let Some(artifact) = package
+                    .find(component, &engine)
+                    .map_err(ObtainError::Artifact)?
+            {
+                return Ok(Some((artifact, Origin::Package)));
+            }
+            if let Some(artifact) = self.cached(component, &engine)? {
+                return Ok(Some((artifact, Origin::Cache)));
+            }
         }
-        let cached = self.cached(component, &engine)?;
-        Ok(cached.map(|artifact| (artifact, Origin::Cache)))
+        Ok(None)
     }
 
     /// Whether what is not found can be made here.
@@ -262,8 +337,8 @@ impl Artifacts {
     /// [`ObtainError`]; [`ObtainError::Missing`] where nothing here compiles.
     #[cfg(feature = "compile")]
     pub async fn compile(&self, component: &Component) -> Result<(Artifact, Origin), ObtainError> {
-        let baseline = Baseline::of_this_machine();
-        let engine = EngineKey::new(baseline);
+        let target = (key::Baseline::of_this_machine(), self.interruption);
+        let engine = EngineKey::new(target.0, target.1);
         let (Some(compiler), Some(cache)) = (&self.compiler, &self.cache) else {
             return Err(ObtainError::Missing {
                 component: component.digest(),
@@ -271,7 +346,7 @@ impl Artifacts {
             });
         };
         let code = compiler
-            .compile(component, baseline)
+            .compile(component, target)
             .await
             .map_err(ObtainError::Compile)?;
         let statement = artifact::Statement::new(component.digest(), engine, &code);
@@ -297,7 +372,7 @@ impl Artifacts {
     pub async fn compile(&self, component: &Component) -> Result<(Artifact, Origin), ObtainError> {
         Err(ObtainError::Missing {
             component: component.digest(),
-            engine: EngineKey::new(Baseline::of_this_machine()),
+            engine: EngineKey::new(key::Baseline::of_this_machine(), self.interruption),
         })
     }
 }

@@ -86,10 +86,10 @@ impl Function {
         let guest = Guest::load(&engines, &artifact, self.parts(digest)?)?;
         let host = Host::new(
             Arc::new(engines),
-            guest,
+            Arc::new(guest),
             surroundings.log,
             surroundings.concurrency,
-        )?;
+        );
         Ok(Ready {
             host,
             origin,
@@ -158,7 +158,7 @@ pub async fn start_release(
     let guest = release.load(&engines, conditions, watched)?;
     let log = conditions.log.clone();
     Ok(Ready {
-        host: Host::new(Arc::new(engines), guest, log, concurrency)?,
+        host: Host::new(Arc::new(engines), Arc::new(guest), log, concurrency),
         origin: release.origin().unwrap_or(Origin::Cache),
         obtain: obtained - started,
         load: obtained.elapsed(),
@@ -178,9 +178,8 @@ pub async fn try_out(
     let (artifact, _) = obtain(component, &artifacts, log).await?;
     let engines = Engines::start(1)?;
     let shape = Shape::of(&engines, &artifact)?;
-    let guest = Guest::load(&engines, &artifact, parts)?;
-    let running = engines.ticker().running();
-    guest.smoke(log.clone(), running, SMOKE_TIME).await?;
+    let guest = Arc::new(Guest::load(&engines, &artifact, parts)?);
+    guest.try_instance(&engines, log, SMOKE_TIME).await?;
     Ok(shape)
 }
 

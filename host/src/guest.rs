@@ -5,28 +5,28 @@ mod failure;
 mod figures;
 mod limiter;
 mod shape;
+mod watch;
 
 use crate::bindings::crunchbox::function::types::Failure as GuestFailure;
 use crate::bindings::{Hosted, HostedPre};
 use crate::config::Config;
 use crate::engine::artifact::Artifact;
-use crate::engine::{EngineError, Engines, Loaded, Running};
+use crate::engine::{EngineError, Engines, Loaded, Running, Ticker};
 use crate::error::{Code, Failure, Fault};
 use crate::event::{Identity, Invocation, Outcome, Usage, check_event, check_response};
 use crate::interface::config::EventConfig;
 use crate::interface::http::Requests;
 use crate::interface::invocation::Facts;
-use crate::interface::log::EventLog;
 use crate::interface::output::Output;
 use crate::interface::scratch::Scratch;
 use crate::interface::sockets::Connections;
-use crate::interface::{config, http, invocation, log, objects, random, scratch, sockets};
+use crate::interface::{config, digests, http, invocation, log, objects, random, scratch, sockets};
 use crate::limit::Limits;
 use crate::meter::{Kind, Meter, Refusals};
 use crate::quantity::Bytes;
 use crate::reach::Reach;
 use crate::secret::Vault;
-use crate::telemetry::{Log, Scope, Source};
+use crate::telemetry::Source;
 use limiter::MemoryLimiter;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -35,6 +35,7 @@ use wasmtime::{Engine, Store, StoreContextMut, UpdateDeadline};
 use wasmtime_wasi::filesystem::WasiFilesystemCtxView;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
+use watch::{Seen, Term};
 
 pub use shape::{HANDLER, OFFERED, Shape, is_offered};
 
@@ -69,6 +70,8 @@ pub struct Guest {
     reach: Arc<Reach>,
     refusals: Refusals,
     artifact_bytes: u64,
+    /// What interrupts it past its deadline; none where the process is replaced instead.
+    clock: Option<Arc<Ticker>>,
 }
 
 impl std::fmt::Debug for Guest {
@@ -159,6 +162,7 @@ impl Guest {
             reach: Arc::new(parts.reach),
             refusals: Refusals::default(),
             artifact_bytes: artifact.bytes(),
+            clock: loaded.clock,
         })
     }
 
@@ -178,6 +182,7 @@ impl Guest {
             reach: Arc::clone(&self.reach),
             refusals: self.refusals.clone(),
             artifact_bytes: self.artifact_bytes,
+            clock: self.clock.clone(),
         }
     }
 
@@ -202,29 +207,19 @@ impl Guest {
     }
 
     /// Makes one instance under the guest's own limits, and lets it go.
-    ///
-    /// # Errors
-    /// The failure that an event would have met before its handler was called.
-    pub(crate) async fn smoke(
-        &self,
-        log: Log,
-        running: Running,
-        time: Duration,
-    ) -> Result<(), Failure> {
-        let allowed = self.limits.time.min(time);
-        let deadline = Instant::now() + allowed;
-        let event_log = self.event_log(&log, "smoke-test");
-        let facts = self.facts(Invocation::default(), deadline);
-        let allowed = Allowed::of(&self.limits, allowed);
+    async fn smoke(&self, seen: Seen, term: Term) -> Result<(), Failure> {
+        let running = self.running();
+        let facts = self.facts(Invocation::default(), term.deadline);
         // No grants: nothing outside should see that a release is tried.
-        let mut store = match self.store(facts, event_log.clone(), Arc::default(), &log) {
+        let mut store = match self.store(facts, &seen, Arc::default()) {
             Ok(store) => store,
             Err(failure) => return Err(failure),
         };
         let made = self.pre.instantiate_async(&mut store);
-        let made = tokio::time::timeout_at(deadline.into(), made).await;
+        let made = tokio::time::timeout_at(term.deadline.into(), made).await;
         drop(running);
-        event_log.finish();
+        seen.log.finish();
+        let allowed = term.allowed(&self.limits);
         match made {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(failure::no_instance(&error, store.data(), &allowed)),
@@ -232,12 +227,9 @@ impl Guest {
         }
     }
 
-    fn event_log(&self, log: &Log, request_id: &str) -> EventLog {
-        EventLog::new(
-            log.clone(),
-            Scope::of(&self.identity, request_id),
-            self.limits.log,
-        )
+    /// Keeps its clock going until the guard is dropped.
+    fn running(&self) -> Option<Running> {
+        self.clock.as_ref().map(|clock| clock.running())
     }
 
     fn facts(&self, invocation: Invocation, deadline: Instant) -> Facts {
@@ -250,37 +242,25 @@ impl Guest {
     }
 
     /// Handles one event in an instance of its own.
-    pub(crate) async fn invoke(
-        &self,
-        mut invocation: Invocation,
-        log: Log,
-        running: Running,
-    ) -> Outcome {
+    async fn invoke(&self, mut invocation: Invocation, seen: Seen, term: Term) -> Outcome {
         let event = match check_event(std::mem::take(&mut invocation.event)) {
             Ok(event) => event,
             Err(failure) => return Outcome::refused(failure),
         };
-        let started = Instant::now();
-        let own = started + self.limits.time;
-        let deadline = invocation.deadline.map_or(own, |callers| callers.min(own));
-        let event_log = self.event_log(&log, &invocation.request_id);
-        let facts = self.facts(invocation, deadline);
+        let running = self.running();
+        let facts = self.facts(invocation, term.deadline);
         let reach = Arc::clone(&self.reach);
-        let mut store = match self.store(facts, event_log.clone(), reach, &log) {
+        let mut store = match self.store(facts, &seen, reach) {
             Ok(store) => store,
             Err(failure) => return Outcome::refused(failure),
         };
         let mut clock = Clock::default();
         let call = self.call(&mut store, &event, &mut clock);
-        let call = tokio::time::timeout_at(deadline.into(), call);
+        let call = tokio::time::timeout_at(term.deadline.into(), call);
         let (result, cpu) = figures::on_cpu(call).await;
         let ended = Instant::now();
         drop(running);
-        let allowed = Allowed {
-            time: deadline.saturating_duration_since(started),
-            is_callers: deadline < own,
-            limits: self.limits,
-        };
+        let allowed = term.allowed(&self.limits);
         let result = match result {
             Err(_) => Err(failure::timed_out(&allowed)),
             Ok(Err(Stop::Instance(error))) => {
@@ -293,19 +273,19 @@ impl Guest {
             }
         };
         store.data().count_scratch();
-        let lines = event_log.finish();
-        let result = result.map_err(|failure| event_log.masked(failure));
+        let lines = seen.log.finish();
+        let result = result.map_err(|failure| seen.log.masked(failure));
         let state = store.data();
         let usage = Usage {
-            instantiate: clock.instance.unwrap_or(ended) - started,
+            instantiate: clock.instance.unwrap_or(ended) - term.started,
             call: clock
                 .instance
                 .map_or(Duration::ZERO, |instance| ended - instance),
             cpu,
-            memory_peak: state.limiter.peak(),
+            memory_peak: seen.peak(),
             memory_limit: self.limits.memory.as_usize(),
             scratch_peak: state.scratch_peak(),
-            grants: state.meter.account(),
+            grants: seen.meter.account(),
             log_lines: lines.written,
             log_cut: lines.cut,
         };
@@ -335,24 +315,28 @@ impl Guest {
     fn store(
         &self,
         facts: Facts,
-        event_log: EventLog,
+        seen: &Seen,
         reach: Arc<Reach>,
-        log: &Log,
     ) -> Result<Store<GuestState>, Failure> {
         let deadline = facts.deadline;
-        let scope = Scope::of(&self.identity, &facts.invocation.request_id);
-        let meter = Meter::new(self.refusals.clone(), log.clone(), scope);
         let config = EventConfig {
             config: self.config.clone(),
             vault: self.vault.clone(),
-            log: event_log.clone(),
-            meter: meter.clone(),
+            log: seen.log.clone(),
+            meter: seen.meter.clone(),
         };
-        let state = GuestState::new(&self.limits, facts, config, reach)?;
+        let limiter = MemoryLimiter::new(&self.limits, Arc::clone(&seen.memory));
+        let state = GuestState::new(&self.limits, limiter, facts, config, reach)?;
+        if let Some(scratch) = &state.scratch {
+            let _ = seen.scratch.set(Arc::clone(scratch.quota()));
+        }
         let mut store = Store::new(self.pre.engine(), state);
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(self.limits.host_call);
         store.set_max_component_handles(self.limits.handles);
+        if self.clock.is_none() {
+            return Ok(store);
+        }
         // At each tick the guest lets others have the thread, a timer among them; past its deadline it is stopped.
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(move |_: StoreContextMut<'_, GuestState>| {
@@ -373,16 +357,6 @@ struct Allowed {
     /// Whether the deadline was the caller's.
     is_callers: bool,
     limits: Limits,
-}
-
-impl Allowed {
-    fn of(limits: &Limits, time: Duration) -> Self {
-        Self {
-            time,
-            is_callers: false,
-            limits: *limits,
-        }
-    }
 }
 
 /// When an event's instance was there; survives the call being dropped at its deadline.
@@ -412,6 +386,7 @@ fn linker(engine: &Engine) -> wasmtime::Result<Linker<GuestState>> {
     scratch::add_to_linker(&mut linker, GuestState::files)?;
     linker.allow_shadowing(false);
     http::add_to_linker(&mut linker)?;
+    digests::add_to_linker(&mut linker, |state: &mut GuestState| &mut state.table)?;
     objects::add_to_linker(&mut linker, GuestState::objects)?;
     invocation::add_to_linker(&mut linker, |state: &mut GuestState| &state.facts)?;
     config::add_to_linker(&mut linker, |state: &mut GuestState| &state.config)?;
@@ -436,6 +411,7 @@ pub(crate) struct GuestState {
 impl GuestState {
     fn new(
         limits: &Limits,
+        limiter: MemoryLimiter,
         facts: Facts,
         config: EventConfig,
         reach: Arc<Reach>,
@@ -462,7 +438,7 @@ impl GuestState {
         Ok(Self {
             wasi: wasi.build(),
             table,
-            limiter: MemoryLimiter::new(limits),
+            limiter,
             facts,
             config,
             requests: Requests::new(Arc::clone(&reach), meter.clone()),

@@ -1,18 +1,16 @@
-//! The host: one function's guest, the engines it runs on, and threads of its own for guests, so that none of them can
-//! occupy the thread of a front. [`Host::handle`] is the boundary that every front calls and most tests stand at.
+//! The host: one function's guest, the engines it runs on, and places for events. [`Host::handle`] is the boundary that
+//! every front calls and most tests stand at.
 
 use crate::engine::Engines;
 use crate::engine::artifact::Artifact;
-use crate::error::{Code, Failure, Fault};
+use crate::error::{Code, Failure};
 use crate::event::{Invocation, Outcome};
 use crate::guest::{Guest, Parts};
 use crate::quantity::Time;
 use crate::telemetry::Log;
 use arc_swap::ArcSwap;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Runs guests for one function.
@@ -23,45 +21,19 @@ pub struct Host {
     slot: ArcSwap<Guest>,
     log: Log,
     places: Semaphore,
-    workers: Workers,
-}
-
-/// Why a host can't be made.
-#[derive(Debug, thiserror::Error)]
-pub enum HostError {
-    /// No threads for guests.
-    #[error("the threads that run guests cannot start")]
-    Workers(#[source] std::io::Error),
-}
-
-impl Fault for HostError {
-    fn code(&self) -> Code {
-        match self {
-            Self::Workers(_) => Code::HostSetup,
-        }
-    }
 }
 
 impl Host {
     /// A host that runs `concurrency` events at once; more of them wait for a place.
-    ///
-    /// # Errors
-    /// [`HostError::Workers`].
-    pub fn new(
-        engines: Arc<Engines>,
-        guest: Guest,
-        log: Log,
-        concurrency: u32,
-    ) -> Result<Self, HostError> {
+    pub fn new(engines: Arc<Engines>, guest: Arc<Guest>, log: Log, concurrency: u32) -> Self {
         let concurrency = usize::try_from(concurrency).unwrap_or(usize::MAX);
         let concurrency = concurrency.clamp(1, Semaphore::MAX_PERMITS);
-        Ok(Self {
+        Self {
             engines,
-            slot: ArcSwap::from_pointee(guest),
+            slot: ArcSwap::new(guest),
             log,
             places: Semaphore::new(concurrency),
-            workers: Workers::start(concurrency).map_err(HostError::Workers)?,
-        })
+        }
     }
 
     /// The guest that handles events now.
@@ -79,10 +51,7 @@ impl Host {
     /// # Errors
     /// Why not.
     pub async fn smoke(&self, guest: Arc<Guest>, time: Duration) -> Result<(), Failure> {
-        let log = self.log.clone();
-        let running = self.engines.ticker().running();
-        let task = async move { guest.smoke(log, running, time).await };
-        self.workers.run(task).await.unwrap_or_else(Err)
+        guest.try_instance(&self.engines, &self.log, time).await
     }
 
     /// Loads and links native code, beside the events in flight and where a panic of the engine is a failure.
@@ -92,12 +61,21 @@ impl Host {
     pub async fn load(&self, artifact: Arc<Artifact>, parts: Parts) -> Result<Guest, Failure> {
         let engines = Arc::clone(&self.engines);
         let task = async move { Guest::load(&engines, &artifact, parts) };
-        Ok(self.workers.run(task).await??)
+        match self.engines.run(task, None).await? {
+            Some(loaded) => Ok(loaded?),
+            None => Err(Failure::new(Code::HostPanic, "the load was given up")),
+        }
     }
 
     /// Whether guests that fit it run from a pool of places.
     pub fn has_pool(&self) -> bool {
         self.engines.has_pool()
+    }
+
+    /// Whether this process has to be replaced once it has answered: a guest past its deadline still has its thread, or
+    /// the host panicked.
+    pub fn is_spent(&self) -> bool {
+        self.engines.is_spent()
     }
 
     /// Where lines go.
@@ -112,7 +90,8 @@ impl Host {
             Ok(place) => place,
             Err(failure) => return Outcome::refused(failure),
         };
-        let outcome = self.run(self.guest(), invocation, self.log.clone()).await;
+        let outcome = self.guest().handle(&self.engines, invocation, &self.log);
+        let outcome = outcome.await;
         drop(place);
         outcome
     }
@@ -123,18 +102,9 @@ impl Host {
             Ok(place) => place,
             Err(failure) => return Outcome::refused(failure),
         };
-        let outcome = self.run(guest, invocation, log).await;
+        let outcome = guest.handle(&self.engines, invocation, &log).await;
         drop(place);
         outcome
-    }
-
-    async fn run(&self, guest: Arc<Guest>, invocation: Invocation, log: Log) -> Outcome {
-        let running = self.engines.ticker().running();
-        let task = async move { guest.invoke(invocation, log, running).await };
-        self.workers
-            .run(task)
-            .await
-            .unwrap_or_else(Outcome::refused)
     }
 
     /// Waits for a place among those that run at once.
@@ -161,88 +131,4 @@ fn busy(waited: Duration) -> Failure {
         Code::Busy,
         format!("no place for an instance came free within {waited}"),
     )
-}
-
-/// Threads for guests.
-#[derive(Debug)]
-struct Workers(Option<Runtime>);
-
-impl Workers {
-    fn start(concurrency: usize) -> std::io::Result<Self> {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(concurrency.min(cores))
-            .thread_name("guest")
-            // wasmtime prepares each thread on its first entry, some hundred microseconds; better now than in an event.
-            .on_thread_start(wasmtime::Engine::tls_eager_initialize)
-            .enable_all()
-            .build()?;
-        Ok(Self(Some(runtime)))
-    }
-
-    /// Runs a task; a panic in it becomes a failure.
-    async fn run<R: Send + 'static>(
-        &self,
-        task: impl Future<Output = R> + Send + 'static,
-    ) -> Result<R, Failure> {
-        let Some(runtime) = &self.0 else {
-            return Err(Failure::new(Code::HostPanic, "the host is shutting down"));
-        };
-        let mut task = AbortOnDrop(runtime.spawn(task));
-        let finished = (&mut task.0).await;
-        finished.map_err(|error| Failure::new(Code::HostPanic, panic_message(error)))
-    }
-}
-
-/// A task that nobody waits for any more has nothing left to do.
-struct AbortOnDrop<R>(tokio::task::JoinHandle<R>);
-
-impl<R> Drop for AbortOnDrop<R> {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-impl Drop for Workers {
-    fn drop(&mut self) {
-        // Dropping a runtime waits for its threads, which is forbidden inside another runtime.
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
-
-fn panic_message(error: tokio::task::JoinError) -> String {
-    let Ok(payload) = error.try_into_panic() else {
-        return "the event's task was cancelled".to_owned();
-    };
-    let text = payload
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned());
-    let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
-    format!(
-        "the host panicked: {}",
-        text.unwrap_or_else(|| "without a message".to_owned())
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_panic_of_the_host_is_an_outcome_and_the_next_task_runs() {
-        let workers = Workers::start(1).unwrap();
-        let failure = workers
-            .run(async {
-                if true {
-                    panic!("a {}", "bug")
-                }
-            })
-            .await
-            .unwrap_err();
-        assert_eq!(failure.code, Code::HostPanic);
-        assert_eq!(failure.message, "the host panicked: a bug");
-        assert_eq!(workers.run(async { 1 }).await, Ok(1));
-    }
 }

@@ -2,6 +2,7 @@
 //! implements the generated trait, and one `add_to_linker`; none knows the store's state or another interface.
 
 pub(crate) mod config;
+pub(crate) mod digests;
 pub(crate) mod http;
 pub(crate) mod invocation;
 pub(crate) mod log;

@@ -9,7 +9,7 @@ pub mod template;
 pub mod zip;
 
 use crate::component::Digest;
-use crate::engine::key::{Baseline, EngineKey};
+use crate::engine::key::{Baseline, EngineKey, Interruption};
 use crate::error::{Code, Fault};
 use crate::quantity::Bytes;
 use crate::toolchain::BuildError;
@@ -68,12 +68,13 @@ impl Architecture {
         }
     }
 
-    /// Whose native code hosts on it load.
-    pub fn engine(self) -> EngineKey {
-        EngineKey::new(match self {
+    /// Whose native code hosts on it load, one event at a time or many.
+    pub fn engines(self) -> [EngineKey; 2] {
+        let baseline = match self {
             Self::X86_64 => Baseline::X86_64V3,
             Self::Arm64 => Baseline::NeoverseN1,
-        })
+        };
+        Interruption::ALL.map(|way| EngineKey::new(baseline, way))
     }
 }
 
@@ -358,7 +359,10 @@ mod tests {
         for (baseline, name) in crate::publish::TARGETS {
             let architecture: Architecture = name.parse().unwrap();
             assert_eq!(architecture.to_string(), name);
-            assert_eq!(architecture.engine(), EngineKey::new(baseline));
+            assert_eq!(
+                architecture.engines()[0],
+                EngineKey::new(baseline, Interruption::Epoch)
+            );
         }
         assert_eq!("x86_64".parse(), Ok(Architecture::X86_64));
         assert!("i386".parse::<Architecture>().is_err());

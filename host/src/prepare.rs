@@ -5,7 +5,7 @@ use crate::address::{Address, Which};
 use crate::component::Digest;
 use crate::config::{Config, Layer};
 use crate::engine::artifact::{Artifact, Download, Statement};
-use crate::engine::key::{Baseline, EngineKey};
+use crate::engine::key::{EngineKey, Interruption};
 use crate::engine::{Artifacts, Engines, Origin};
 use crate::error::{Code, Failure, Fault, Level};
 use crate::event::Identity;
@@ -26,7 +26,8 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub enum Native {
     /// From the store, where a signed statement vouches for it. What Lambda does: compiling there would take all of init.
-    Stored,
+    /// Guests are to be stopped in this way, if the store has code for that.
+    Stored(Interruption),
     /// From this machine's own cache and compiler, whatever the store has.
     Local(Artifacts),
 }
@@ -166,14 +167,15 @@ impl Preparation {
         serving_bytes: u64,
     ) -> Result<(), Failure> {
         if self.documents.is_none() {
-            let engine = EngineKey::new(Baseline::of_this_machine());
-            let signed = matches!(conditions.native, Native::Stored) && reader.trust().is_signed();
-            let asked = signed.then_some(&engine);
-            let documents = reader.documents(&self.serves, asked).await?;
+            let engines = match conditions.native {
+                Native::Stored(way) if reader.trust().is_signed() => EngineKey::here(way),
+                Native::Stored(_) | Native::Local(_) => Vec::new(),
+            };
+            let documents = reader.documents(&self.serves, &engines).await?;
             // Before anything is fetched that it may not have, and before any event waits for a client of AWS.
             let granted = conditions.granted(&self.address, &documents.side)?;
             conditions.outside.prepare(&granted).await?;
-            if matches!(conditions.native, Native::Stored) {
+            if matches!(conditions.native, Native::Stored(_)) {
                 // What is not there may come; it is asked for again at the next try.
                 stored(reader, &documents)?;
             }
@@ -191,8 +193,9 @@ impl Preparation {
         {
             // What was said of native code that is not there, or not what was said, may be said anew.
             if let Some(documents) = self.documents.take() {
-                let engine = EngineKey::new(Baseline::of_this_machine());
-                reader.forget_statement(documents.side.release.component.digest, &engine);
+                for engine in EngineKey::here(Interruption::Replace) {
+                    reader.forget_statement(documents.side.release.component.digest, &engine);
+                }
             }
         }
         if fetched
@@ -217,7 +220,7 @@ impl Preparation {
             Native::Local(artifacts) => {
                 local(reader, artifacts, &documents.side, &conditions.log).await?
             }
-            Native::Stored => {
+            Native::Stored(_) => {
                 let statement = stored(reader, documents)?;
                 // Also of what was fetched already: something else may serve by now.
                 if let Some(memory) = &conditions.memory {
@@ -386,7 +389,7 @@ fn stored(reader: &Reader, documents: &Documents) -> Result<Statement, PrepareEr
         .clone()
         .ok_or_else(|| PrepareError::NoArtifact {
             component: documents.side.release.component.digest,
-            engine: EngineKey::new(Baseline::of_this_machine()),
+            engine: EngineKey::here(Interruption::Epoch).remove(0),
         })
 }
 

@@ -269,14 +269,15 @@ impl Reader {
         })
     }
 
-    /// Reads all that a channel's state names: one round trip.
+    /// Reads all that a channel's state names, and what is said of native code for the first of some engines that has any:
+    /// one round trip where it is the first.
     ///
     /// # Errors
     /// [`ReadError`].
     pub async fn documents(
         &self,
         serves: &Serves,
-        engine: Option<&EngineKey>,
+        engines: &[EngineKey],
     ) -> Result<Documents, ReadError> {
         let config = async {
             match serves.config {
@@ -285,10 +286,13 @@ impl Reader {
             }
         };
         let statement = async {
-            match engine {
-                Some(engine) => self.statement(serves.component, engine).await,
-                None => Ok(None),
+            for engine in engines {
+                let found = self.statement(serves.component, engine).await?;
+                if found.is_some() {
+                    return Ok(found);
+                }
             }
+            Ok(None)
         };
         let (release, config, statement) =
             try_join3(self.release(serves.release), config, statement).await?;

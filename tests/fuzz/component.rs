@@ -10,6 +10,7 @@ use crunchbox::config::Config;
 use crunchbox::engine::Artifacts;
 use crunchbox::engine::compile::{CompileLimits, Compiler};
 use crunchbox::engine::folder::TrustedFolder;
+use crunchbox::engine::key::Interruption;
 use crunchbox::error::{Blame, Code, Failure};
 use crunchbox::event::Identity;
 use crunchbox::guest::{Guest, Parts};
@@ -113,6 +114,7 @@ impl Bench {
         let component = Component::read(&path)?;
         let cache = tempfile::tempdir_in(&self.folder).unwrap();
         let artifacts = Artifacts {
+            interruption: Interruption::Epoch,
             package: None,
             cache: Some(TrustedFolder::private(cache.path()).unwrap()),
             compiler: Some(Compiler {

@@ -8,7 +8,7 @@ use crunchbox::component::Digest;
 use crunchbox::config::{Extent, Layer, Layers, Rules};
 use crunchbox::engine::artifact::Statement;
 use crunchbox::engine::folder::TrustedFolder;
-use crunchbox::engine::key::{Baseline, EngineKey};
+use crunchbox::engine::key::{Baseline, EngineKey, Interruption};
 use crunchbox::error::{Code, Fault};
 use crunchbox::grant::Grants;
 use crunchbox::limit::{Limits, Says, Wanted};
@@ -114,7 +114,7 @@ fn channel() -> Channel {
 }
 
 fn statement() -> Statement {
-    let engine = EngineKey::new(Baseline::X86_64V3);
+    let engine = EngineKey::new(Baseline::X86_64V3, Interruption::Epoch);
     Statement::new(Digest::of(b"wasm"), engine, b"native code")
 }
 
@@ -286,7 +286,7 @@ fn no_damage_to_native_code_or_its_statement_lets_other_bytes_be_loaded() {
     const CODE: &[u8] = b"native code that nobody runs";
     let folder = tempfile::tempdir().unwrap();
     let trusted = TrustedFolder::private(&folder.path().join("cache")).unwrap();
-    let engine = EngineKey::new(Baseline::X86_64);
+    let engine = EngineKey::new(Baseline::X86_64, Interruption::Epoch);
     let statement = Statement::new(Digest::of(b"wasm"), engine, CODE);
     trusted.keep(CODE, &statement).unwrap();
     let code = trusted.code_path(statement.component, &statement.engine);
@@ -358,7 +358,7 @@ fn a_damaged_key_of_a_store_names_its_own_place_or_none() {
     let place = Place::of(&function());
     let id = Digest::of(b"release");
     let signer = KeyId::parse("E7620F1842B4E81F").unwrap();
-    let engine = EngineKey::new(Baseline::X86_64V3);
+    let engine = EngineKey::new(Baseline::X86_64V3, Interruption::Epoch);
     let keys = vec![
         place.channel(&ChannelName::default()),
         place.release(id),

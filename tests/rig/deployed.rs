@@ -7,7 +7,7 @@ use super::{
 };
 use crunchbox::engine::artifact::Statement;
 use crunchbox::engine::folder::TrustedFolder;
-use crunchbox::engine::key::{Baseline, EngineKey};
+use crunchbox::engine::key::{Baseline, EngineKey, Interruption};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -63,26 +63,27 @@ fn precompile(component: &Path, folder: &TrustedFolder) {
         .build()
         .unwrap();
     let component = read(component);
-    let baseline = Baseline::of_this_machine();
-    let code = runtime
-        .block_on(compiler().compile(&component, baseline))
-        .unwrap();
-    folder
-        .keep(
-            &code,
-            &Statement::new(component.digest(), EngineKey::new(baseline), &code),
-        )
-        .unwrap();
+    for way in Interruption::ALL {
+        let target = (Baseline::of_this_machine(), way);
+        let code = runtime
+            .block_on(compiler().compile(&component, target))
+            .unwrap();
+        let engine = EngineKey::new(target.0, target.1);
+        let statement = Statement::new(component.digest(), engine, &code);
+        folder.keep(&code, &statement).unwrap();
+    }
 }
 
 impl Deployed {
     /// A package with the program, a guest as `guest.wasm` and its artifact.
     pub fn with(name: &str) -> Self {
-        let deployed = Self::empty().file("guest.wasm", &std::fs::read(guest(name)).unwrap());
-        precompile(
-            &guest(name),
-            &TrustedFolder::deployed(deployed.folder.path()),
-        );
+        Self::with_file(&guest(name))
+    }
+
+    /// The same with any component.
+    pub fn with_file(component: &Path) -> Self {
+        let deployed = Self::empty().file("guest.wasm", &std::fs::read(component).unwrap());
+        precompile(component, &TrustedFolder::deployed(deployed.folder.path()));
         deployed
     }
 

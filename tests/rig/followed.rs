@@ -6,6 +6,7 @@ use super::shop::{Shop, runtime};
 use crunchbox::cache::Cache;
 use crunchbox::clock::{Clock, Moment};
 use crunchbox::engine::Engines;
+use crunchbox::engine::key::Interruption;
 use crunchbox::error::{Failure, Level};
 use crunchbox::event::{Invocation, Outcome};
 use crunchbox::follow::{Follower, Following, Looks};
@@ -167,7 +168,7 @@ impl<'a> Setting<'a> {
             Cache::open(folder, reader.store().location(), self.cache_limit).unwrap()
         });
         let conditions = Conditions {
-            native: Native::Stored,
+            native: Native::Stored(Interruption::Epoch),
             defaults: Limits::default(),
             ceilings: Wanted::default(),
             overrides: Wanted::default(),
@@ -196,7 +197,7 @@ impl<'a> Setting<'a> {
         });
         let engines = Engines::start(1).unwrap();
         let guest = runtime().block_on(follower.start(&engines, self.start_time))?;
-        let host = Host::new(Arc::new(engines), guest, log, 1).unwrap();
+        let host = Host::new(Arc::new(engines), guest, log, 1);
         Ok(Followed {
             host,
             follower,

@@ -26,6 +26,7 @@ use crunchbox::config::{Config, Layer, Layers, Rules, Tier};
 use crunchbox::engine::Artifacts;
 use crunchbox::engine::compile::{CompileLimits, Compiler};
 use crunchbox::engine::folder::TrustedFolder;
+use crunchbox::engine::key::Interruption;
 use crunchbox::error::{Failure, Level};
 use crunchbox::event::{Invocation, Outcome};
 use crunchbox::function::{Function, Surroundings};
@@ -86,7 +87,7 @@ pub fn target_folder() -> PathBuf {
         .to_owned()
 }
 
-fn build_guests(folder: &Path, more: &[&str]) {
+pub fn build_guests(folder: &Path, more: &[&str]) {
     let wanted = Wanted {
         words: Words::Shown,
         setup: Setup::Tell,
@@ -112,6 +113,7 @@ fn build_guests(folder: &Path, more: &[&str]) {
 pub fn artifacts() -> Artifacts {
     let cache = TrustedFolder::private(&kept("cache")).unwrap();
     Artifacts {
+        interruption: Interruption::Epoch,
         package: None,
         cache: Some(cache),
         compiler: Some(compiler()),
@@ -130,6 +132,7 @@ pub struct Rig {
     component: PathBuf,
     function: Function,
     at_once: u32,
+    interruption: Interruption,
 }
 
 impl Rig {
@@ -151,7 +154,14 @@ impl Rig {
             component: component.to_owned(),
             function,
             at_once: 2,
+            interruption: Interruption::Epoch,
         }
+    }
+
+    /// How guests are stopped. One that nothing stops keeps its thread until the process ends.
+    pub fn interruption(mut self, interruption: Interruption) -> Self {
+        self.interruption = interruption;
+        self
     }
 
     /// How many events may run at once; two unless said.
@@ -203,7 +213,10 @@ impl Rig {
             .build()
             .unwrap();
         let surroundings = Surroundings {
-            artifacts: artifacts(),
+            artifacts: Artifacts {
+                interruption: self.interruption,
+                ..artifacts()
+            },
             log,
             concurrency: self.at_once,
         };

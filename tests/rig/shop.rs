@@ -6,7 +6,7 @@ use crunchbox::address::{ChannelName, FunctionName};
 use crunchbox::component::Component;
 use crunchbox::config::{Layer, Tier};
 use crunchbox::engine::Engines;
-use crunchbox::engine::key::Baseline;
+use crunchbox::engine::key::{Baseline, Interruption};
 use crunchbox::error::Failure;
 use crunchbox::guest::Shape;
 use crunchbox::publish::{Keyring, Move, Publisher, Sealed, SecretKey, Terms};
@@ -133,9 +133,11 @@ impl Shop {
     async fn upload(&self, sealed: &Sealed) -> Result<(), Failure> {
         self.publisher.upload_component(sealed).await?;
         let target = (Baseline::of_this_machine(), "here");
-        self.publisher
-            .precompile(&sealed.component, &compiler(), target)
-            .await?;
+        for way in Interruption::ALL {
+            self.publisher
+                .precompile(&sealed.component, &compiler(), target, way)
+                .await?;
+        }
         self.publisher.upload_release(sealed).await?;
         Ok(())
     }

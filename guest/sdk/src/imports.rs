@@ -37,7 +37,8 @@ pub(crate) fn object_entry(at: String, size: u64, modified_ms: u64) -> Entry {
 #[cfg(target_arch = "wasm32")]
 mod component {
     use super::{Fact, HostConfigError, object_entry};
-    use crate::bindings::crunchbox::function::{config, invocation, log, objects};
+    use crate::bindings::crunchbox::function::{config, digests, invocation, log, objects};
+    use crate::digest::Algorithm;
     use crate::objects::{Entry, ObjectError};
 
     pub(crate) fn fact(fact: Fact) -> Option<String> {
@@ -94,6 +95,34 @@ mod component {
             ::log::Level::Error => log::Level::Error,
         };
         log::emit(level, message, fields);
+    }
+
+    fn algorithm(algorithm: Algorithm) -> digests::Algorithm {
+        match algorithm {
+            Algorithm::Sha256 => digests::Algorithm::Sha256,
+            Algorithm::Sha512 => digests::Algorithm::Sha512,
+        }
+    }
+
+    pub(crate) fn host_digest(which: Algorithm, bytes: &[u8]) -> Vec<u8> {
+        digests::digest(algorithm(which), bytes)
+    }
+
+    #[derive(Debug)]
+    pub(crate) struct HostHasher(digests::Hasher);
+
+    impl HostHasher {
+        pub(crate) fn new(which: Algorithm) -> Self {
+            Self(digests::Hasher::new(algorithm(which)))
+        }
+
+        pub(crate) fn update(&self, bytes: &[u8]) {
+            self.0.update(bytes);
+        }
+
+        pub(crate) fn finish(&self) -> Vec<u8> {
+            self.0.finish()
+        }
     }
 
     #[derive(Debug)]

@@ -30,11 +30,14 @@
 //! Built for `wasm32-wasip2` as a `cdylib`, the crate is a component of the world `crunchbox:function`.
 //! Each event runs in an instance of its own: statics start anew every time, and nothing is left behind.
 
+#[cfg(all(target_arch = "wasm32", feature = "allocator"))]
+mod allocator;
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
 pub mod bindings;
 pub mod config;
 mod context;
+pub mod digest;
 #[cfg(feature = "events")]
 pub mod events;
 mod failure;

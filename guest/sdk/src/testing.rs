@@ -118,9 +118,11 @@ impl Drop for Restore {
 /// The imports' native side: answers from the made-up invocation of this thread, or with nothing outside of one.
 pub(crate) mod host {
     use super::{CURRENT, State};
+    use crate::digest::Algorithm;
     use crate::imports::{Fact, HostConfigError, object_entry};
     use crate::objects::{Entry, ObjectError};
     use serde_json::Value;
+    use sha2::{Digest, Sha256, Sha512};
     use std::cell::{Cell, RefCell};
 
     fn ask<R>(question: impl FnOnce(&mut State) -> R) -> R {
@@ -154,6 +156,31 @@ pub(crate) mod host {
 
     pub(crate) fn memory_limit() -> u64 {
         128 << 20
+    }
+
+    pub(crate) fn host_digest(which: Algorithm, bytes: &[u8]) -> Vec<u8> {
+        match which {
+            Algorithm::Sha256 => Sha256::digest(bytes).to_vec(),
+            Algorithm::Sha512 => Sha512::digest(bytes).to_vec(),
+        }
+    }
+
+    /// Gathers, and hashes when it is asked.
+    #[derive(Debug)]
+    pub(crate) struct HostHasher(Algorithm, RefCell<Vec<u8>>);
+
+    impl HostHasher {
+        pub(crate) fn new(which: Algorithm) -> Self {
+            Self(which, RefCell::default())
+        }
+
+        pub(crate) fn update(&self, bytes: &[u8]) {
+            self.1.borrow_mut().extend_from_slice(bytes);
+        }
+
+        pub(crate) fn finish(&self) -> Vec<u8> {
+            host_digest(self.0, &self.1.take())
+        }
     }
 
     pub(crate) fn config_get(path: &[String]) -> Result<Option<String>, HostConfigError> {

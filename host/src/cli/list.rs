@@ -4,7 +4,7 @@ use super::promote::channel_of;
 use super::publisher::{address_or_project, print};
 use super::shelf::StoreArguments;
 use crate::address::{Address, ChannelName, FunctionName, Which};
-use crate::engine::key::EngineKey;
+use crate::engine::key::{EngineKey, Interruption};
 use crate::error::{Code, Failure};
 use crate::publish::{TARGETS, inventory};
 use crate::quantity::Bytes;
@@ -137,7 +137,10 @@ fn time(time: SystemTime) -> String {
 /// Which of the processors that hosts have are provided for.
 fn targets(engines: &[EngineKey]) -> String {
     let marks = TARGETS.iter().map(|(baseline, name)| {
-        let there = engines.contains(&EngineKey::new(*baseline));
+        let mut keys = Interruption::ALL
+            .map(|way| EngineKey::new(*baseline, way))
+            .into_iter();
+        let there = keys.any(|key| engines.contains(&key));
         format!("{name} {}", if there { "✓" } else { "–" })
     });
     marks.collect::<Vec<_>>().join(" ")
@@ -308,7 +311,7 @@ impl DiffCommand {
         let mut sides = Vec::new();
         for address in [&self.from, &self.to] {
             let resolved = resolve(&reader, address).await?;
-            let mut documents = reader.documents(&resolved.serves, None).await?;
+            let mut documents = reader.documents(&resolved.serves, &[]).await?;
             // A release by itself has no configuration beside it; the other side's would all seem gone or new.
             if matches!(address.which, Which::Release(_)) {
                 documents.side.config = None;

@@ -103,7 +103,7 @@ impl Package {
         for address in &self.bundle {
             let channel = super::promote::channel_of(address)?;
             let reader = shelf.reader(&address.function)?;
-            let bundled = bundle(&reader, &channel, &self.arch.engine()).await?;
+            let bundled = bundle(&reader, &channel, &self.arch.engines()).await?;
             let least = shelf.policy.min_sequence.get(&address.to_string());
             if let Some(least) = least.filter(|least| **least > bundled.sequence) {
                 let message = format!(

@@ -8,7 +8,7 @@ use crate::address::{Address, FunctionName};
 use crate::component::{Component, Digest};
 use crate::engine::artifact::Statement;
 use crate::engine::folder::TrustedFolder;
-use crate::engine::key::{Baseline, EngineKey};
+use crate::engine::key::{Baseline, EngineKey, Interruption};
 use crate::error::{Code, Failure};
 use crate::publish::{Precompiled, Publisher, TARGETS, Written, inventory};
 use crate::quantity::Bytes;
@@ -75,8 +75,6 @@ impl Precompile {
         } else {
             Baseline::NeoverseN1
         };
-        let code = compiler.compile(&component, baseline).await?;
-        let statement = Statement::new(component.digest(), EngineKey::new(baseline), &code);
         let beside = path.parent().unwrap_or_else(|| Path::new("."));
         let output = self.output.as_deref().unwrap_or(beside);
         std::fs::create_dir_all(output).map_err(|error| {
@@ -84,13 +82,19 @@ impl Precompile {
             Failure::new(Code::OutputFailed, message)
         })?;
         let folder = TrustedFolder::deployed(output);
-        folder
-            .keep(&code, &statement)
-            .map_err(|error| Failure::new(Code::OutputFailed, crate::error::chain(&error)))?;
-        let what = format!("for {} → {}", statement.engine, Bytes(statement.size));
-        done(printer, "Compiled", &what);
-        let path = folder.code_path(statement.component, &statement.engine);
-        printer::result(format!("{}\n", path.display()).as_bytes())
+        for way in Interruption::ALL {
+            let code = compiler.compile(&component, (baseline, way)).await?;
+            let engine = EngineKey::new(baseline, way);
+            let statement = Statement::new(component.digest(), engine, &code);
+            folder
+                .keep(&code, &statement)
+                .map_err(|error| Failure::new(Code::OutputFailed, crate::error::chain(&error)))?;
+            let what = format!("for {} → {}", statement.engine, Bytes(statement.size));
+            done(printer, "Compiled", &what);
+            let path = folder.code_path(statement.component, &statement.engine);
+            printer::result(format!("{}\n", path.display()).as_bytes())?;
+        }
+        Ok(())
     }
 
     async fn release(
@@ -166,8 +170,10 @@ impl Precompile {
         let compiler = self.compile.compiler()?;
         let name = format!("{}@{}", publisher.reader.function(), id.short());
         for target in TARGETS {
-            let made = publisher.precompile(&component, &compiler, target).await?;
-            report(printer, &name, &made);
+            for way in Interruption::ALL {
+                let made = publisher.precompile(&component, &compiler, target, way);
+                report(printer, &name, &made.await?);
+            }
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ use super::test::{self, Tested};
 use crate::address::{ChannelName, FunctionName};
 use crate::component::Component;
 use crate::config::{Extent, Layers};
+use crate::engine::key::Interruption;
 use crate::error::{Code, Failure};
 use crate::function::try_out;
 use crate::grant::Ceiling;
@@ -232,8 +233,10 @@ impl ReleaseArguments {
             let compiler = self.artifacts.compile.compiler()?;
             for target in TARGETS {
                 progress.say(&format!("compiling for {}", target.1));
-                let done = publisher.precompile(&sealed.component, &compiler, target);
-                targets.push(done.await?);
+                for way in Interruption::ALL {
+                    let done = publisher.precompile(&sealed.component, &compiler, target, way);
+                    targets.push(done.await?);
+                }
             }
         }
         progress.say("uploading the release");

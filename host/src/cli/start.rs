@@ -3,6 +3,7 @@
 use super::printer::Printer;
 use crate::engine::Artifacts;
 use crate::engine::folder::TrustedFolder;
+use crate::engine::key::Interruption;
 use crate::error::{Code, Failure};
 use crate::manifest::Manifest;
 use crate::quantity::{Bytes, Time};
@@ -47,6 +48,7 @@ impl ArtifactArguments {
     pub(super) fn artifacts(&self, variables: Variables<'_>) -> Result<Artifacts, Failure> {
         let cache = TrustedFolder::private(&self.folder(variables)?)?;
         Ok(Artifacts {
+            interruption: Interruption::Epoch,
             package: None,
             cache: Some(cache),
             #[cfg(feature = "compile")]

@@ -1,7 +1,7 @@
 //! Native code with a proven origin: a `.cwasm` in a file that can't change any more, and the statement on it. The
 //! statement names component, engine, digest and size; what differs is refused.
 
-use super::key::EngineKey;
+use super::key::{EngineKey, Interruption};
 use crate::component::Digest;
 use crate::error::{Code, Fault};
 use rustix::fs::{MemfdFlags, SealFlags};
@@ -44,6 +44,7 @@ impl Statement {
 pub struct Artifact {
     unchanging: File,
     bytes: u64,
+    interruption: Interruption,
 }
 
 /// Why native code is not loaded.
@@ -149,12 +150,18 @@ impl Artifact {
         Ok(Self {
             bytes: metadata.len(),
             unchanging: file,
+            interruption: statement.engine.interruption(),
         })
     }
 
     /// Size in bytes.
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// How a guest that runs it is stopped, by what its statement says of its engine.
+    pub fn interruption(&self) -> Interruption {
+        self.interruption
     }
 
     /// The native code, to be read from its start.
@@ -253,6 +260,7 @@ impl Download {
         Ok(Artifact {
             unchanging: self.file,
             bytes: self.bytes,
+            interruption: self.statement.engine.interruption(),
         })
     }
 

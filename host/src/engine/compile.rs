@@ -4,7 +4,7 @@
 
 mod extent;
 
-use super::key::{Baseline, EngineKey};
+use super::key::{Baseline, EngineKey, Interruption};
 use crate::component::Component;
 use crate::error::{Code, Fault};
 use crate::quantity::{Bytes, Time};
@@ -86,14 +86,14 @@ impl Fault for CompileError {
 }
 
 impl Compiler {
-    /// Compiles a component for the engine with `key`.
+    /// Compiles a component for a processor, to be stopped in a way.
     ///
     /// # Errors
     /// [`CompileError`]; the child is gone when this returns.
     pub async fn compile(
         &self,
         component: &Component,
-        baseline: Baseline,
+        (baseline, interruption): (Baseline, Interruption),
     ) -> Result<Vec<u8>, CompileError> {
         let failed = |error: std::io::Error| {
             CompileError::Failed(format!("cannot run `{}`: {error}", self.program.display()))
@@ -101,7 +101,7 @@ impl Compiler {
         let mut child = tokio::process::Command::new(&self.program)
             .args([
                 CHILD_ARGUMENT,
-                EngineKey::new(baseline).to_string().as_str(),
+                EngineKey::new(baseline, interruption).to_string().as_str(),
             ])
             .arg(
                 self.limits
@@ -201,16 +201,19 @@ fn prepare(key: &str, memory: &str) -> Result<wasmtime::Engine, (u8, String)> {
         .parse()
         .map_err(|_| failed(format!("expected bytes, got `{memory}`")))?;
     limit_memory(bytes).map_err(failed)?;
-    let baseline = Baseline::ALL
+    let engines = Baseline::ALL
         .into_iter()
-        .find(|baseline| EngineKey::new(*baseline).to_string() == key)
+        .flat_map(|baseline| Interruption::ALL.map(|way| (baseline, way)));
+    let (baseline, interruption) = engines
+        .into_iter()
+        .find(|(baseline, way)| EngineKey::new(*baseline, *way).to_string() == key)
         .ok_or_else(|| {
             failed(format!(
                 "expected an engine key of this version, got `{key}`"
             ))
         })?;
-    let config =
-        super::settings::compiling(baseline).map_err(|error| failed(format!("{error:#}")))?;
+    let config = super::settings::compiling(baseline, interruption)
+        .map_err(|error| failed(format!("{error:#}")))?;
     wasmtime::Engine::new(&config).map_err(|error| failed(format!("{error:#}")))
 }
 

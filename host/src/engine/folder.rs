@@ -208,14 +208,14 @@ fn describe(metadata: &std::fs::Metadata) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::key::Baseline;
+    use crate::engine::key::{Baseline, Interruption};
     use crate::error::{Code, Fault};
 
     fn kept(folder: &Path) -> (TrustedFolder, Statement) {
         let trusted = TrustedFolder::deployed(folder);
         let statement = Statement::new(
             Digest::of(b"wasm"),
-            EngineKey::new(Baseline::X86_64),
+            EngineKey::new(Baseline::X86_64, Interruption::Epoch),
             b"native code",
         );
         trusted.keep(b"native code", &statement).unwrap();
@@ -243,7 +243,10 @@ mod tests {
         );
         assert!(
             trusted
-                .find(statement.component, &EngineKey::new(Baseline::NeoverseN1))
+                .find(
+                    statement.component,
+                    &EngineKey::new(Baseline::NeoverseN1, Interruption::Epoch)
+                )
                 .unwrap()
                 .is_none()
         );

@@ -66,6 +66,38 @@ impl Baseline {
     }
 }
 
+/// How a guest past its deadline is stopped.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Interruption {
+    /// By a look at a counter in each function and each loop, compiled in: one guest among many can be stopped, and lets
+    /// others have its thread meanwhile. What that costs, `host/benches/compute` measures.
+    #[default]
+    Epoch,
+    /// Not at all: the event is answered for it, and the process replaced. Only where one event runs at a time, and where
+    /// somebody replaces the process: on Lambda.
+    Replace,
+}
+
+impl Interruption {
+    /// Both, the one that every host can run first.
+    pub const ALL: [Self; 2] = [Self::Epoch, Self::Replace];
+
+    /// What a host takes that would have this one, the best first.
+    pub fn or_worse(self) -> &'static [Self] {
+        match self {
+            Self::Epoch => &[Self::Epoch],
+            Self::Replace => &[Self::Replace, Self::Epoch],
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Epoch => "epoch",
+            Self::Replace => "replace",
+        }
+    }
+}
+
 /// The key, such as `48.0.8-s1-x86_64-v3-epoch`: engine version, settings, processor, how guests are interrupted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
@@ -100,11 +132,25 @@ impl<'de> Deserialize<'de> for EngineKey {
 
 impl EngineKey {
     /// The key of engines in this program for a processor.
-    pub fn new(baseline: Baseline) -> Self {
+    pub fn new(baseline: Baseline, interruption: Interruption) -> Self {
         Self(format!(
-            "{WASMTIME_VERSION}-s{SETTINGS_VERSION}-{}-epoch",
-            baseline.as_str()
+            "{WASMTIME_VERSION}-s{SETTINGS_VERSION}-{}-{}",
+            baseline.as_str(),
+            interruption.as_str()
         ))
+    }
+
+    /// The keys of engines on this machine that stop guests in this way, or in one that costs more, the best first.
+    pub fn here(interruption: Interruption) -> Vec<Self> {
+        let baseline = Baseline::of_this_machine();
+        let ways = interruption.or_worse().iter();
+        ways.map(|way| Self::new(baseline, *way)).collect()
+    }
+
+    /// How guests of such an engine are stopped. The engine itself compares what matters once more when it loads code.
+    pub fn interruption(&self) -> Interruption {
+        let ends = |way: &Interruption| self.0.ends_with(way.as_str());
+        Interruption::ALL.into_iter().find(ends).unwrap_or_default()
     }
 }
 
@@ -120,7 +166,11 @@ mod tests {
 
     #[test]
     fn a_key_that_could_lead_out_of_a_folder_is_refused() {
-        assert!("48.0.8-s1-x86_64-v3-epoch".parse::<EngineKey>().is_ok());
+        for way in Interruption::ALL {
+            let key = EngineKey::new(Baseline::X86_64V3, way);
+            assert_eq!(key.to_string().parse(), Ok(key.clone()));
+            assert_eq!(key.interruption(), way);
+        }
         for text in ["", "..", "a/b", ".hidden", "a\0", &"x".repeat(101)] {
             assert!(text.parse::<EngineKey>().is_err(), "{text}");
         }

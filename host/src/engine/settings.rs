@@ -1,5 +1,6 @@
 //! The engine's settings: one base shared by compiling and running, so that what one makes the other loads.
 
+use super::key::Interruption;
 use crate::limit::STACK;
 use crate::quantity::Bytes;
 use wasmtime::{
@@ -30,10 +31,10 @@ const TABLE_RESIDENT: usize = 64 << 10;
 
 /// What compiling and running must agree on. Every value that a default would take from the machine, a cargo feature or
 /// an environment variable is set here.
-fn base() -> Config {
+fn base(interruption: Interruption) -> Config {
     let mut config = Config::new();
     config
-        .epoch_interruption(true)
+        .epoch_interruption(interruption == Interruption::Epoch)
         .concurrency_support(false)
         .wasm_relaxed_simd(false)
         .wasm_memory64(false)
@@ -51,9 +52,12 @@ fn base() -> Config {
 /// # Errors
 /// wasmtime's words when it has no code generator for the baseline's processor.
 #[cfg(feature = "compile")]
-pub(super) fn compiling(baseline: super::key::Baseline) -> wasmtime::Result<Config> {
+pub(super) fn compiling(
+    baseline: super::key::Baseline,
+    interruption: Interruption,
+) -> wasmtime::Result<Config> {
     use super::key::Baseline;
-    let mut config = base();
+    let mut config = base(interruption);
     let (target, flags): (_, &[_]) = match baseline {
         Baseline::X86_64V3 => ("x86_64-unknown-linux-gnu", &["x86-64-v3", "has_avx"]),
         Baseline::X86_64 => ("x86_64-unknown-linux-gnu", &[]),
@@ -71,7 +75,7 @@ pub(super) fn compiling(baseline: super::key::Baseline) -> wasmtime::Result<Conf
 }
 
 /// Settings for running from a pool of places for `concurrency` events at once.
-pub(super) fn pooling(concurrency: u32) -> Config {
+pub(super) fn pooling(interruption: Interruption, concurrency: u32) -> Config {
     let places = concurrency.saturating_add(SMOKE);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(places)
@@ -90,15 +94,15 @@ pub(super) fn pooling(concurrency: u32) -> Config {
         .linear_memory_keep_resident(MEMORY_RESIDENT)
         .table_keep_resident(TABLE_RESIDENT)
         .pagemap_scan(Enabled::Auto);
-    let mut config = base();
+    let mut config = base(interruption);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     config
 }
 
 /// Settings for running what does not fit the pool, and everything where the address space is too small for one, with a
 /// stack of so many bytes for the guest.
-pub(super) fn on_demand(stack: Bytes) -> Config {
-    let mut config = base();
+pub(super) fn on_demand(interruption: Interruption, stack: Bytes) -> Config {
+    let mut config = base(interruption);
     let stack = stack.as_usize();
     // Stack and host's part are one piece, so one grows with the other.
     config

@@ -25,11 +25,8 @@ struct State {
 }
 
 impl Ticker {
-    pub(super) fn start(engines: Vec<EngineWeak>) -> std::io::Result<Self> {
-        let state = Arc::new(State {
-            engines: Mutex::new(engines),
-            ..State::default()
-        });
+    pub(super) fn start() -> std::io::Result<Self> {
+        let state = Arc::new(State::default());
         let shared = Arc::clone(&state);
         let handle = std::thread::Builder::new()
             .name("ticker".to_owned())
@@ -41,7 +38,7 @@ impl Ticker {
         })
     }
 
-    /// Lets the clock advance another engine's epoch too.
+    /// Lets the clock advance an engine's epoch.
     pub(super) fn add(&self, engine: EngineWeak) {
         self.state.engines().push(engine);
     }

@@ -20,13 +20,21 @@ impl Follower {
     ///
     /// # Errors
     /// Why there was nothing to be had from the store; what cache and bundle lacked is logged.
-    pub async fn start(&mut self, engines: &Engines, time: Duration) -> Result<Guest, Failure> {
+    pub async fn start(
+        &mut self,
+        engines: &Engines,
+        time: Duration,
+    ) -> Result<Arc<Guest>, Failure> {
         let started = self.first_guest(engines, time).await;
         self.tell_notices();
         started
     }
 
-    async fn first_guest(&mut self, engines: &Engines, time: Duration) -> Result<Guest, Failure> {
+    async fn first_guest(
+        &mut self,
+        engines: &Engines,
+        time: Duration,
+    ) -> Result<Arc<Guest>, Failure> {
         let started = self.pace.now();
         self.recall();
         let hurried = match (self.memory().served(), &self.with.bundle) {
@@ -66,7 +74,11 @@ impl Follower {
         self.start_within(left, engines).await
     }
 
-    async fn start_within(&mut self, time: Duration, engines: &Engines) -> Result<Guest, Failure> {
+    async fn start_within(
+        &mut self,
+        time: Duration,
+        engines: &Engines,
+    ) -> Result<Arc<Guest>, Failure> {
         match tokio::time::timeout(time, self.start_from_store(time, engines)).await {
             Ok(started) => started,
             Err(_) => Err(self.too_slow(time)),
@@ -87,7 +99,7 @@ impl Follower {
         &mut self,
         time: Duration,
         engines: &Engines,
-    ) -> Result<Guest, Failure> {
+    ) -> Result<Arc<Guest>, Failure> {
         self.pace.looking();
         self.ask(time).await?;
         self.pace.looked();
@@ -100,9 +112,8 @@ impl Follower {
         let (reader, conditions) = (&self.with.reader, &self.with.conditions);
         next.preparation.fetch(reader, conditions, 0).await?;
         let layers = usable(&self.with.watched)?;
-        let guest = next.preparation.load(engines, conditions, &layers)?;
-        let (log, running) = (conditions.log.clone(), engines.ticker().running());
-        let smoke = guest.smoke(log, running, SMOKE_TIME);
+        let guest = Arc::new(next.preparation.load(engines, conditions, &layers)?);
+        let smoke = guest.try_instance(engines, &conditions.log, SMOKE_TIME);
         smoke.await.map_err(smoke_failed)?;
         overlay::report(&conditions.log, guest.config());
         self.with.watched.serves(layers);
@@ -117,7 +128,7 @@ impl Follower {
         &mut self,
         store: Arc<dyn Store>,
         engines: &Engines,
-    ) -> Result<Guest, Failure> {
+    ) -> Result<Arc<Guest>, Failure> {
         let reader = self.with.reader.instead_of(store);
         let signed = reader.channel(&self.with.channel, None).await?;
         let signed = signed.ok_or_else(|| {
@@ -137,9 +148,8 @@ impl Follower {
         let conditions = &self.with.conditions;
         next.preparation.fetch(&reader, conditions, 0).await?;
         let layers = usable(&self.with.watched)?;
-        let guest = next.preparation.load(engines, conditions, &layers)?;
-        let (log, running) = (conditions.log.clone(), engines.ticker().running());
-        let smoke = guest.smoke(log, running, SMOKE_TIME);
+        let guest = Arc::new(next.preparation.load(engines, conditions, &layers)?);
+        let smoke = guest.try_instance(engines, &conditions.log, SMOKE_TIME);
         smoke.await.map_err(smoke_failed)?;
         overlay::report(&conditions.log, guest.config());
         self.with.watched.serves(layers);

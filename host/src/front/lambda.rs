@@ -314,10 +314,7 @@ async fn poll_one(api: &RuntimeApi, state: &Serving) -> Ended {
         // Lambda freezes the process once it asks for the next event; what was not written then may never be.
         state.host.log().flush();
         drop(arrived);
-        let panicked = outcome
-            .result
-            .is_err_and(|failure| failure.code == Code::HostPanic);
-        if panicked || state.ending.load(Ordering::Relaxed) {
+        if state.host.is_spent() || state.ending.load(Ordering::Relaxed) {
             break Ended::Recycle;
         }
     };

@@ -2,6 +2,8 @@
 //! by itself. Remembers the peak, and the growth it refused, so that the abort that follows can be told from others.
 
 use crate::limit::Limits;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use wasmtime::ResourceLimiter;
 
 /// What one table element takes of the host.
@@ -11,6 +13,8 @@ const TABLE_ELEMENT_BYTES: usize = size_of::<usize>();
 pub(crate) struct MemoryLimiter {
     limit: usize,
     held: usize,
+    /// The most held at once, for who cannot ask the limiter. It is what is held: WebAssembly gives nothing back.
+    peak: Arc<AtomicUsize>,
     refused: Option<usize>,
     elements_max: usize,
     elements: usize,
@@ -19,10 +23,11 @@ pub(crate) struct MemoryLimiter {
 }
 
 impl MemoryLimiter {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits, peak: Arc<AtomicUsize>) -> Self {
         Self {
             limit: limits.memory.as_usize(),
             held: 0,
+            peak,
             refused: None,
             elements_max: limits.tables,
             elements: 0,
@@ -34,11 +39,6 @@ impl MemoryLimiter {
     /// How many elements its tables would have had after the last growth that was refused for their number.
     pub(crate) fn too_many_elements(&self) -> Option<usize> {
         self.too_many_elements
-    }
-
-    /// The most bytes held at once: WebAssembly gives none back.
-    pub(crate) fn peak(&self) -> usize {
-        self.held
     }
 
     /// What the guest would have held after the last growth that was refused.
@@ -53,6 +53,7 @@ impl MemoryLimiter {
             return false;
         }
         self.held = wanted;
+        self.peak.store(wanted, Ordering::Relaxed);
         true
     }
 }
@@ -112,11 +113,16 @@ mod tests {
     use crate::quantity::Bytes;
 
     fn limiter() -> MemoryLimiter {
-        MemoryLimiter::new(&Limits {
+        let limits = Limits {
             memory: Bytes(1000),
             tables: 20,
             ..Limits::default()
-        })
+        };
+        MemoryLimiter::new(&limits, Arc::default())
+    }
+
+    fn peak(limiter: &MemoryLimiter) -> usize {
+        limiter.peak.load(Ordering::Relaxed)
     }
 
     #[test]
@@ -126,7 +132,7 @@ mod tests {
         assert!(limiter.memory_growing(0, 300, None).unwrap());
         assert!(limiter.table_growing(0, 10, None).unwrap());
         assert!(!limiter.memory_growing(600, 700, None).unwrap());
-        assert_eq!((limiter.peak(), limiter.refused()), (980, Some(1080)));
+        assert_eq!((peak(&limiter), limiter.refused()), (980, Some(1080)));
     }
 
     #[test]
@@ -134,7 +140,7 @@ mod tests {
         let mut limiter = limiter();
         assert!(!limiter.memory_growing(0, 900, Some(600)).unwrap());
         assert!(!limiter.table_growing(0, 9, Some(8)).unwrap());
-        assert_eq!((limiter.peak(), limiter.refused()), (0, None));
+        assert_eq!((peak(&limiter), limiter.refused()), (0, None));
     }
 
     #[test]

@@ -46,6 +46,7 @@ impl Shape {
             engine,
             component,
             pooled,
+            clock: _,
         }: &Loaded,
     ) -> Self {
         let ty = component.component_type();

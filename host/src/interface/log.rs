@@ -44,6 +44,8 @@ struct Inner {
     stderr: Vec<u8>,
     /// Texts that are not to be seen.
     masked: Vec<String>,
+    /// The event is over. A guest that was given up may still write.
+    finished: bool,
 }
 
 /// How many lines an event wrote, and how many (or how many pieces of lines) were left out.
@@ -66,6 +68,7 @@ impl EventLog {
             stdout: Vec::new(),
             stderr: Vec::new(),
             masked: Vec::new(),
+            finished: false,
         };
         Self(Arc::new(Mutex::new(inner)))
     }
@@ -167,7 +170,7 @@ impl Inner {
     }
 
     fn emit(&mut self, level: Level, source: Source, message: &str, fields: &[(String, String)]) {
-        if level < self.log.threshold() {
+        if level < self.log.threshold() || self.finished {
             return;
         }
         if self.left == 0 {
@@ -290,6 +293,7 @@ impl Inner {
                 top: &[],
             });
         }
+        self.finished = true;
         LogUsage {
             written: self.written,
             cut: self.cut,

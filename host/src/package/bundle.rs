@@ -32,15 +32,15 @@ pub struct Bundled {
     pub files: BTreeMap<String, Vec<u8>>,
 }
 
-/// Takes a channel's state for hosts with an engine out of a store.
+/// Takes a channel's state for hosts with some engines out of a store.
 ///
 /// # Errors
 /// A classified failure of the store, its objects or their signatures; [`Code::ArtifactMissing`] when the store has no
-/// native code for the engine, or is not signed, so that hosts could load none.
+/// native code for one of the engines, or is not signed, so that hosts could load none.
 pub async fn bundle(
     from: &Reader,
     channel: &ChannelName,
-    engine: &EngineKey,
+    engines: &[EngineKey],
 ) -> Result<Bundled, Failure> {
     if !from.trust().is_signed() {
         return Err(PrepareError::Unsigned.into());
@@ -60,7 +60,7 @@ pub async fn bundle(
         Failure::new(Code::ChannelConflict, message)
     })?;
     Ok(Bundled {
-        files: files(&to, channel, &serves, engine).await?,
+        files: files(&to, channel, &serves, engines).await?,
         address,
         sequence: signed.channel.sequence,
         release: serves.release,
@@ -74,20 +74,20 @@ async fn files(
     reader: &Reader,
     channel: &ChannelName,
     serves: &Serves,
-    engine: &EngineKey,
+    engines: &[EngineKey],
 ) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
-    let statement = reader.documents(serves, Some(engine)).await?.statement;
-    let statement = statement.ok_or_else(|| PrepareError::NoArtifact {
-        component: serves.component,
-        engine: engine.clone(),
-    })?;
+    reader.documents(serves, &[]).await?;
     let (place, store) = (reader.place(), &**reader.store());
-    let mut keys = vec![
-        place.channel(channel),
-        place.release(serves.release),
-        place.statement(serves.component, engine),
-        place.artifact(statement.artifact),
-    ];
+    let mut keys = vec![place.channel(channel), place.release(serves.release)];
+    for engine in engines {
+        let statement = reader.statement(serves.component, engine).await?;
+        let statement = statement.ok_or_else(|| PrepareError::NoArtifact {
+            component: serves.component,
+            engine: engine.clone(),
+        })?;
+        keys.push(place.statement(serves.component, engine));
+        keys.push(place.artifact(statement.artifact));
+    }
     keys.extend(serves.config.map(|digest| place.config(digest)));
     let signatures = format!("{}.", place.release(serves.release));
     let signatures = store.list(&signatures).await?;

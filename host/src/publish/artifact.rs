@@ -4,7 +4,7 @@ use super::{Publisher, Written};
 use crate::component::Component;
 use crate::engine::artifact::Statement;
 use crate::engine::compile::Compiler;
-use crate::engine::key::{Baseline, EngineKey};
+use crate::engine::key::{Baseline, EngineKey, Interruption};
 use crate::error::Failure;
 use crate::reader::STATEMENT_BYTES_MAX;
 use crate::release::{Envelope, SignedStatement};
@@ -32,8 +32,8 @@ pub struct Precompiled {
 }
 
 impl Publisher {
-    /// Compiles a component for one target and puts native code and statement into the store, unless a statement that
-    /// counts is there.
+    /// Compiles a component for one target and one way to stop guests, and puts native code and statement into the store,
+    /// unless a statement that counts is there.
     ///
     /// # Errors
     /// A classified failure of the compiler, the keys or the store.
@@ -42,8 +42,9 @@ impl Publisher {
         component: &Component,
         compiler: &Compiler,
         (baseline, target): (Baseline, &'static str),
+        interruption: Interruption,
     ) -> Result<Precompiled, Failure> {
-        let engine = EngineKey::new(baseline);
+        let engine = EngineKey::new(baseline, interruption);
         let tried = baseline == Baseline::of_this_machine();
         // One that is damaged or signed by nobody is as good as none; what is written then takes its place.
         let known = self.reader.statement(component.digest(), &engine).await;
@@ -58,7 +59,9 @@ impl Publisher {
                 tried,
             });
         }
-        let code = compiler.compile(component, baseline).await?;
+        let code = compiler
+            .compile(component, (baseline, interruption))
+            .await?;
         let statement = Statement::new(component.digest(), engine.clone(), &code);
         if tried {
             try_load(&code, &statement)?;

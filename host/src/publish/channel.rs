@@ -156,7 +156,7 @@ impl Publisher {
         }
         // What was there before need not be there any more to be left.
         let from_side = match base.serves.as_ref() {
-            Some(serves) => self.reader.documents(serves, None).await.ok(),
+            Some(serves) => self.reader.documents(serves, &[]).await.ok(),
             None => None,
         };
         let diff = to_side
@@ -228,7 +228,7 @@ impl Publisher {
             config: serves.config.filter(|_| new.is_none()),
             ..serves.clone()
         };
-        let mut side = self.reader.documents(&known, None).await?.side;
+        let mut side = self.reader.documents(&known, &[]).await?.side;
         self.reader.component(&side.release).await?;
         side.config = new.cloned().or(side.config);
         Ok(side)

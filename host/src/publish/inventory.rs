@@ -3,7 +3,7 @@
 use super::Publisher;
 use crate::address::{ChannelName, FunctionName};
 use crate::component::Digest;
-use crate::engine::key::{Baseline, EngineKey};
+use crate::engine::key::{Baseline, EngineKey, Interruption};
 use crate::error::Failure;
 use crate::reader::{ReadError, Reader, SignedChannel};
 use crate::release::{Place, Release, SignedStatement};
@@ -94,9 +94,10 @@ pub async fn releases(reader: &Reader) -> Result<Vec<Listed>, Failure> {
 pub async fn engines(reader: &Reader, component: Digest) -> Vec<EngineKey> {
     let mut engines = Vec::new();
     for baseline in Baseline::ALL {
-        let engine = EngineKey::new(baseline);
-        if let Ok(Some(_)) = reader.statement(component, &engine).await {
-            engines.push(engine);
+        for engine in Interruption::ALL.map(|way| EngineKey::new(baseline, way)) {
+            if let Ok(Some(_)) = reader.statement(component, &engine).await {
+                engines.push(engine);
+            }
         }
     }
     engines

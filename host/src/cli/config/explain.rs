@@ -107,7 +107,7 @@ impl Explain {
         let shelf = self.store.open(None, variables).await?;
         let reader = shelf.reader(&address.function)?;
         let resolved = resolve(&reader, &address).await?;
-        let side = reader.documents(&resolved.serves, None).await?.side;
+        let side = reader.documents(&resolved.serves, &[]).await?.side;
         let channel = crate::prepare::channel_of(&address);
         let project = project_of(&address)?;
         let overlay = self

@@ -152,7 +152,7 @@ async fn one(
     let mut follower = follower(shelf, address, channel, conditions)?;
     let engines = Engines::start(setting.places)?;
     let guest = follower.start(&engines, PATIENCE).await?;
-    let host = Host::new(Arc::new(engines), guest, log.clone(), setting.places)?;
+    let host = Host::new(Arc::new(engines), guest, log.clone(), setting.places);
     Ok((host, Some(follower)))
 }
 

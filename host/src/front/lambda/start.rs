@@ -6,6 +6,7 @@ use crate::cache::Cache;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::engine::folder::TrustedFolder;
+use crate::engine::key::Interruption;
 use crate::engine::{Artifacts, Engines};
 use crate::error::{Code, Failure, Level};
 use crate::follow::{Follower, Following, Looks};
@@ -125,7 +126,7 @@ async fn follow(
     );
     let watched = watched.map_err(|problem| Failure::new(Code::PolicyInvalid, problem))?;
     let conditions = Conditions {
-        native: Native::Stored,
+        native: Native::Stored(interruption(settings)),
         defaults: Limits {
             time: TIME_MAX,
             memory: settings.memory.total,
@@ -162,8 +163,17 @@ async fn follow(
     });
     let engines = Engines::start(settings.concurrency)?;
     let guest = follower.start(&engines, STORE_TIME).await?;
-    let host = Host::new(Arc::new(engines), guest, log.clone(), settings.concurrency)?;
+    let host = Host::new(Arc::new(engines), guest, log.clone(), settings.concurrency);
     Ok((host, follower))
+}
+
+/// Where one event runs at a time, one past its deadline is answered for, and the process replaced: no other event is lost
+/// by that, and guests run without a look at the clock in every loop.
+fn interruption(settings: &Lambda) -> Interruption {
+    match settings.concurrency {
+        1 => Interruption::Replace,
+        _ => Interruption::Epoch,
+    }
 }
 
 async fn start_component(
@@ -193,6 +203,7 @@ async fn start_component(
     overlay::report(log, &function.config);
     let package = is_below(folder, &settings.task_root).then(|| TrustedFolder::deployed(folder));
     let artifacts = Artifacts {
+        interruption: interruption(settings),
         package,
         ..Artifacts::default()
     };
