@@ -83,6 +83,11 @@ impl Text {
     }
 }
 
+/// A component whose instances never come to be, in a folder.
+pub fn starting_forever(folder: &Path) -> PathBuf {
+    Text::starting("(loop $on (br $on))").write(folder)
+}
+
 /// The function that a number calls.
 fn attack(body: &str) -> String {
     format!("(func $attack (param $n i32) (result i32) {body})")

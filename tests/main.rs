@@ -22,6 +22,7 @@ mod network;
 mod packaged;
 mod postgres;
 mod publish;
+mod replace;
 mod rig;
 mod run;
 mod secrets;

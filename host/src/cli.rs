@@ -290,12 +290,17 @@ fn block_on<R>(future: impl Future<Output = R>) -> Result<R, Failure> {
 #[cfg(feature = "lambda")]
 fn lambda(arguments: &[OsString], variables: Variables<'_>) -> ExitCode {
     use crate::front::lambda::{Ended, serve};
-    use crate::telemetry::Log;
+    use crate::telemetry::{Log, Timings};
+    let timings = match settings::timings_asked(variables) {
+        true => Timings::begin(),
+        false => Timings::default(),
+    };
     let (format, level) = settings::lambda_log(variables);
     // Lambda's log filter reads what a runtime prints to standard output; nothing else is a result here.
     let Ok(log) = Log::new(format, level, std::io::stdout()) else {
         return Code::HostSetup.meaning().exit.into();
     };
+    let log = log.timed(timings);
     report_panics(&log);
     let ended = block_on(serve(variables, &log)).unwrap_or_else(Ended::Failed);
     log.flush();

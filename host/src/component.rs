@@ -12,8 +12,12 @@ use std::str::FromStr;
 /// More than any component met so far by a factor of ten: CPython with its standard library is 40 MB.
 const COMPONENT_BYTES_MAX: u64 = 512 << 20;
 
-/// What is read at once: little enough to be hashed from the processor's cache.
-const PIECE_BYTES: usize = 256 << 10;
+/// What the file with a component's digest ends in, and more than it has.
+pub const DIGEST_EXTENSION: &str = "digest";
+const DIGEST_BYTES_MAX: u64 = 128;
+
+/// What is read at once: little enough to be hashed from the processor's cache, and to be had for few pages of memory.
+const PIECE_BYTES: usize = 64 << 10;
 
 const MAGIC: &[u8] = b"\0asm";
 const MODULE: &[u8] = b"\0asm\x01\0\0\0";
@@ -35,6 +39,32 @@ impl Digest {
     /// As [`Component::read`].
     pub fn of_component(path: &Path) -> Result<Self, ComponentError> {
         read_pieces(path, |_, _| {})
+    }
+
+    /// The digest that `crunchbox precompile` wrote beside native code, for a package that leaves the component out: it is
+    /// only looked up there, and reading it for its name would take longer than all else. None where there is no such file.
+    ///
+    /// # Errors
+    /// [`ComponentError::Unreadable`] when it is there and no digest.
+    pub fn instead_of_component(path: &Path) -> Result<Option<Self>, ComponentError> {
+        let path = path.with_extension(DIGEST_EXTENSION);
+        let unreadable = |source| ComponentError::Unreadable {
+            path: path.clone(),
+            source,
+        };
+        let file = match std::fs::File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(unreadable(error)),
+        };
+        let mut text = String::new();
+        file.take(DIGEST_BYTES_MAX)
+            .read_to_string(&mut text)
+            .map_err(unreadable)?;
+        let digest = text.trim_ascii().parse();
+        digest
+            .map(Some)
+            .map_err(|problem: String| unreadable(std::io::Error::other(problem)))
     }
 
     /// The digest of all that a hasher has been fed.

@@ -16,6 +16,8 @@ use crate::component::{Component, Digest};
 use crate::error::{Code, Failure, Fault};
 use crate::limit::STACK;
 use crate::quantity::Bytes;
+use crate::telemetry::Timings;
+use arc_swap::ArcSwap;
 use artifact::{Artifact, ArtifactError};
 use folder::TrustedFolder;
 use key::{EngineKey, Interruption};
@@ -35,9 +37,11 @@ use workers::Workers;
 pub struct Engines {
     concurrency: u32,
     made: Mutex<Made>,
-    workers: Workers,
+    /// Others take their place when a guest that nobody can stop keeps one of them.
+    workers: ArcSwap<Workers>,
     /// A guest that nobody can stop still has its thread, or the host panicked.
     spent: AtomicBool,
+    timings: Timings,
 }
 
 /// What was needed so far.
@@ -91,13 +95,27 @@ impl Engines {
     /// # Errors
     /// [`EngineError::Workers`].
     pub fn start(concurrency: u32) -> Result<Self, EngineError> {
-        let events = usize::try_from(concurrency).unwrap_or(usize::MAX);
+        let workers = Workers::start(concurrency).map_err(EngineError::Workers)?;
         Ok(Self {
             concurrency,
             made: Mutex::default(),
-            workers: Workers::start(events).map_err(EngineError::Workers)?,
+            workers: ArcSwap::from_pointee(workers),
             spent: AtomicBool::new(false),
+            timings: Timings::default(),
         })
+    }
+
+    /// The same engines in a start whose phases somebody may want to know.
+    #[must_use]
+    pub fn timed(mut self, timings: &Timings) -> Self {
+        self.timings = timings.clone();
+        self.timings.mark("threads for guests started");
+        self
+    }
+
+    /// Where the time of this start goes.
+    pub(crate) fn timings(&self) -> &Timings {
+        &self.timings
     }
 
     /// Whether guests that fit it run from the pool, as far as one was needed.
@@ -117,9 +135,15 @@ impl Engines {
         task: impl Future<Output = R> + Send + 'static,
         overdue: Option<Instant>,
     ) -> Result<Option<R>, Failure> {
-        let ran = self.workers.run(task, overdue).await;
+        let ran = self.workers.load().run(task, overdue).await;
         if !matches!(ran, Ok(Some(_))) {
             self.spent.store(true, Ordering::Release);
+        }
+        if let Ok(None) = ran
+            // Where there are no more threads, what comes next is given up as well, and the process replaced.
+            && let Ok(workers) = Workers::start(self.concurrency)
+        {
+            self.workers.store(Arc::new(workers));
         }
         ran
     }
@@ -132,6 +156,7 @@ impl Engines {
             true => self.made().pool(way, self.concurrency)?,
             false => None,
         };
+        self.timings.mark("engine made");
         let mapped = pool.and_then(|pool| Some((native::map(&pool, artifact).ok()?, pool)));
         let pooled = mapped.is_some();
         let (component, engine) = match mapped {

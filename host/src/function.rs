@@ -1,7 +1,7 @@
 //! From a component's file to a host that serves it: read, obtain the artifact, load, configure. What both fronts do
 //! before their first event.
 
-use crate::component::{Component, Digest};
+use crate::component::{Component, ComponentError, Digest};
 use crate::config::{Config, Layer};
 use crate::engine::artifact::Artifact;
 use crate::engine::{Artifacts, Engines, Origin};
@@ -82,7 +82,9 @@ impl Function {
         let (digest, artifact, origin) =
             obtain_for_file(component, &surroundings.artifacts, &surroundings.log).await?;
         let obtained = Instant::now();
-        let engines = Engines::start(surroundings.concurrency)?;
+        let timings = surroundings.log.timings();
+        timings.mark("native code found");
+        let engines = Engines::start(surroundings.concurrency)?.timed(timings);
         let guest = Guest::load(&engines, &artifact, self.parts(digest)?)?;
         let host = Host::new(
             Arc::new(engines),
@@ -154,7 +156,8 @@ pub async fn start_release(
     let started = Instant::now();
     release.fetch(reader, conditions, 0).await?;
     let obtained = Instant::now();
-    let engines = Engines::start(concurrency)?;
+    conditions.log.timings().mark("release fetched");
+    let engines = Engines::start(concurrency)?.timed(conditions.log.timings());
     let guest = release.load(&engines, conditions, watched)?;
     let log = conditions.log.clone();
     Ok(Ready {
@@ -183,13 +186,19 @@ pub async fn try_out(
     Ok(shape)
 }
 
-/// Native code for a component's file. Its bytes are read for their digest, and held only to be compiled.
+/// Native code for a component's file, or for one that was left out of a package. Its bytes are read for their digest, and
+/// held only to be compiled.
 async fn obtain_for_file(
     path: &Path,
     artifacts: &Artifacts,
     log: &Log,
 ) -> Result<(Digest, Artifact, Origin), Failure> {
-    let digest = Digest::of_component(path)?;
+    let digest = match Digest::of_component(path) {
+        Err(error @ ComponentError::Missing { .. }) => {
+            Digest::instead_of_component(path)?.ok_or(error)?
+        }
+        digest => digest?,
+    };
     if let Some((artifact, origin)) = artifacts.find(digest)? {
         return Ok((digest, artifact, origin));
     }

@@ -140,6 +140,7 @@ impl Guest {
         let loaded = engines
             .load(artifact, parts.limits.stack)
             .map_err(LoadError::Engine)?;
+        engines.timings().mark("native code mapped");
         let shape = Shape::of_loaded(&loaded);
         let missing = shape.not_offered();
         if !missing.is_empty() {
@@ -153,6 +154,7 @@ impl Guest {
         let pre = link(&loaded).map_err(|error| LoadError::Mismatch {
             problem: format!("{error:#}"),
         })?;
+        engines.timings().mark("imports linked");
         Ok(Self {
             pre,
             identity: Arc::new(parts.identity),

@@ -214,6 +214,12 @@ pub fn is_lambda(variables: Variables<'_>) -> bool {
         .is_some_and(|api| !api.is_empty())
 }
 
+/// Whether the operator wants to know where the time of a start goes: `CRUNCHBOX_TIMINGS` says anything but nothing or `0`.
+pub fn timings_asked(variables: Variables<'_>) -> bool {
+    let said = variables.get("CRUNCHBOX_TIMINGS").unwrap_or_default();
+    !said.is_empty() && said != "0"
+}
+
 /// How Lambda wants log lines.
 ///
 /// # Errors

@@ -2,6 +2,7 @@
 //! on a thread of its own, so that neither a guest nor a slow reader of the log holds up the event's path.
 
 mod line;
+mod timings;
 
 use crate::error::Level;
 use std::io::Write;
@@ -11,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 pub(crate) use line::printable;
 pub use line::{Line, Scope, Source};
+pub use timings::{Phase, Timings};
 
 /// The shape of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +36,7 @@ pub struct Log {
     /// Bytes that are not written yet.
     unwritten: Arc<AtomicUsize>,
     copy: Option<Copied>,
+    timings: Timings,
 }
 
 /// The most of them: a reader that has stopped must not fill this machine's memory. Lambda's log is waited for between
@@ -81,6 +84,7 @@ impl Log {
             lines,
             unwritten,
             copy: None,
+            timings: Timings::default(),
         })
     }
 
@@ -92,6 +96,20 @@ impl Log {
             copy: Some(Copied { format, reader }),
             ..self.clone()
         }
+    }
+
+    /// The same log for a start whose phases somebody wants to know.
+    #[must_use]
+    pub fn timed(&self, timings: Timings) -> Self {
+        Self {
+            timings,
+            ..self.clone()
+        }
+    }
+
+    /// Where the time of this start goes.
+    pub fn timings(&self) -> &Timings {
+        &self.timings
     }
 
     /// The mildest level that is written.

@@ -51,7 +51,8 @@ fn unpack(zip: &Path, folder: &Path) {
 pub struct Deployed {
     folder: tempfile::TempDir,
     variables: Vec<(String, String)>,
-    is_read_only: bool,
+    /// What starts the program in its place, with its arguments.
+    starter: Vec<String>,
 }
 
 /// Makes and keeps the artifacts that packages take along: the full build's, for the build without a compiler.
@@ -94,7 +95,7 @@ impl Deployed {
         Self {
             folder,
             variables: Vec::new(),
-            is_read_only: false,
+            starter: Vec::new(),
         }
     }
 
@@ -105,12 +106,17 @@ impl Deployed {
         Self {
             folder,
             variables: Vec::new(),
-            is_read_only: false,
+            starter: Vec::new(),
         }
     }
 
     pub fn file(self, name: &str, bytes: &[u8]) -> Self {
         std::fs::write(self.folder.path().join(name), bytes).unwrap();
+        self
+    }
+
+    pub fn without(self, name: &str) -> Self {
+        std::fs::remove_file(self.folder.path().join(name)).unwrap();
         self
     }
 
@@ -136,20 +142,29 @@ impl Deployed {
     }
 
     /// Has the package mounted for reading alone, as Lambda has it.
-    pub fn read_only(mut self) -> Self {
-        self.is_read_only = true;
+    pub fn read_only(self) -> Self {
+        const MOUNTED: &str =
+            r#"mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && cd "$0" && exec "$1""#;
+        let folder = self.folder.path().display().to_string();
+        let own_mounts = ["unshare", "--map-root-user", "--mount", "sh", "-c", MOUNTED];
+        let mut starter = own_mounts.to_vec();
+        starter.push(&folder);
+        self.under(&starter)
+    }
+
+    /// Has another program start it, which is given its path as the last argument.
+    pub fn under(mut self, starter: &[&str]) -> Self {
+        self.starter = starter.iter().map(ToString::to_string).collect();
         self
     }
 
     fn command(&self) -> Command {
-        const MOUNTED: &str = r#"mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && cd "$0" && exec ./bootstrap"#;
-        let folder = self.folder.path();
-        if !self.is_read_only {
-            return Command::new(folder.join("bootstrap"));
-        }
-        let mut command = Command::new("unshare");
-        command.args(["--map-root-user", "--mount", "sh", "-c", MOUNTED]);
-        command.arg(folder);
+        let program = self.folder.path().join("bootstrap");
+        let [starter, arguments @ ..] = self.starter.as_slice() else {
+            return Command::new(program);
+        };
+        let mut command = Command::new(starter);
+        command.args(arguments).arg(program);
         command
     }
 
@@ -158,7 +173,7 @@ impl Deployed {
         let folder = self.folder.path();
         let mut command = self.command();
         command.current_dir(folder).env_clear();
-        if self.is_read_only {
+        if !self.starter.is_empty() {
             command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         }
         let mut child = command
@@ -267,7 +282,7 @@ impl Running {
     }
 
     /// Where the process' code lies: elsewhere in each process that is started.
-    fn image(&self) -> String {
+    pub fn image(&self) -> String {
         self.maps().lines().next().unwrap_or_default().to_owned()
     }
 

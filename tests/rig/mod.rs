@@ -132,7 +132,6 @@ pub struct Rig {
     component: PathBuf,
     function: Function,
     at_once: u32,
-    interruption: Interruption,
 }
 
 impl Rig {
@@ -154,14 +153,7 @@ impl Rig {
             component: component.to_owned(),
             function,
             at_once: 2,
-            interruption: Interruption::Epoch,
         }
-    }
-
-    /// How guests are stopped. One that nothing stops keeps its thread until the process ends.
-    pub fn interruption(mut self, interruption: Interruption) -> Self {
-        self.interruption = interruption;
-        self
     }
 
     /// How many events may run at once; two unless said.
@@ -213,10 +205,7 @@ impl Rig {
             .build()
             .unwrap();
         let surroundings = Surroundings {
-            artifacts: Artifacts {
-                interruption: self.interruption,
-                ..artifacts()
-            },
+            artifacts: artifacts(),
             log,
             concurrency: self.at_once,
         };

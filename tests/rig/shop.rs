@@ -142,6 +142,23 @@ impl Shop {
         Ok(())
     }
 
+    /// Removes what is said of native code that nothing interrupts.
+    pub fn forget_replaced(&self) {
+        let (store, place) = (self.publisher.reader.store(), self.place());
+        self.block_on(async {
+            let listed = store.list("").await.unwrap();
+            let of_replaced = |key: &str| key.contains("-replace");
+            let keys: Vec<_> = listed.into_iter().map(|entry| entry.key).collect();
+            assert!(
+                keys.iter().any(|key| of_replaced(key)),
+                "{place:?}: {keys:?}"
+            );
+            for key in keys.iter().filter(|key| of_replaced(key)) {
+                store.delete(key).await.unwrap();
+            }
+        });
+    }
+
     /// Lets `live` stand for a release; returns its number.
     pub fn promote(&self, sealed: &Sealed) -> u64 {
         self.promote_to(&Self::live(), sealed, Terms::default())

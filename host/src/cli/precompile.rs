@@ -5,7 +5,7 @@ use super::publisher::SigningArguments;
 use super::shelf::{Shelf, StoreArguments, done};
 use super::start::CompileArguments;
 use crate::address::{Address, FunctionName};
-use crate::component::{Component, Digest};
+use crate::component::{Component, DIGEST_EXTENSION, Digest};
 use crate::engine::artifact::Statement;
 use crate::engine::folder::TrustedFolder;
 use crate::engine::key::{Baseline, EngineKey, Interruption};
@@ -21,8 +21,9 @@ use std::path::{Path, PathBuf};
 
 /// Compile components ahead of time for hosts without a compiler.
 ///
-/// Of a component (.wasm): writes native code and a statement beside it, to be deployed with it; prints the native
-/// code's path. Of releases: puts native code for this version and all processors of Lambda into the store, signed, so
+/// Of a component (.wasm): writes native code beside it, for one event at a time and for many at once, with a statement each
+/// and the component's digest, to be deployed with it or, where that digest is, instead of it; prints the native code's
+/// paths. Of releases: puts native code for this version and all processors of Lambda into the store, signed, so
 /// that hosts of this version can load them.
 #[derive(Debug, clap::Args)]
 pub(super) struct Precompile {
@@ -94,7 +95,13 @@ impl Precompile {
             let path = folder.code_path(statement.component, &statement.engine);
             printer::result(format!("{}\n", path.display()).as_bytes())?;
         }
-        Ok(())
+        // A package may leave out the component itself: then this says whose native code it has.
+        let name = path.file_name().unwrap_or_default();
+        let digest = output.join(name).with_extension(DIGEST_EXTENSION);
+        std::fs::write(&digest, format!("{}\n", component.digest())).map_err(|error| {
+            let message = format!("cannot write `{}`: {error}", digest.display());
+            Failure::new(Code::OutputFailed, message)
+        })
     }
 
     async fn release(

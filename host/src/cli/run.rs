@@ -16,6 +16,7 @@ use crate::prepare::Preparation;
 use crate::quantity::Time;
 use crate::resolve::resolve as resolve_address;
 use crate::settings::Variables;
+use crate::telemetry::{Log, Phase, Timings};
 use serde_json::json;
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -38,6 +39,9 @@ pub(super) struct Run {
     data: Option<String>,
     #[command(flatten)]
     function: FunctionArguments,
+    /// Report where the time up to the first response goes, phase by phase. On Lambda, CRUNCHBOX_TIMINGS=1 logs the same.
+    #[arg(long)]
+    timings: bool,
     /// Report in JSON lines on standard error.
     #[arg(long)]
     pub(super) json: bool,
@@ -50,9 +54,14 @@ impl Run {
         variables: Variables<'_>,
     ) -> Result<u8, Failure> {
         let sources = self.sources()?;
+        let timings = match self.timings {
+            true => Timings::begin(),
+            false => Timings::default(),
+        };
+        let log = printer.log().timed(timings);
         let ready = match address_in(&self.path)? {
-            Some(address) => self.stored(printer, &address, variables).await?,
-            None => self.built(printer, variables).await?,
+            Some(address) => self.stored(printer, &log, &address, variables).await?,
+            None => self.built(printer, &log, variables).await?,
         };
         let config = ready.host.guest().config().clone();
         overlay::report(printer.log(), &config);
@@ -60,13 +69,19 @@ impl Run {
         handle_all(printer, &ready, &sources).await
     }
 
-    async fn built(&self, printer: &Printer, variables: Variables<'_>) -> Result<Ready, Failure> {
+    async fn built(
+        &self,
+        printer: &Printer,
+        log: &Log,
+        variables: Variables<'_>,
+    ) -> Result<Ready, Failure> {
         let target = resolve(&self.path, self.function.build.wanted(), variables)?;
+        log.timings().mark("project built");
         report_build(printer, &target);
         let function = self.function.function(&target, variables)?;
         let surroundings = Surroundings {
             artifacts: self.function.artifacts.artifacts(variables)?,
-            log: printer.log().clone(),
+            log: log.clone(),
             concurrency: 1,
         };
         function.start(&target.component, surroundings).await
@@ -76,6 +91,7 @@ impl Run {
     async fn stored(
         &self,
         printer: &Printer,
+        log: &Log,
         address: &Address,
         variables: Variables<'_>,
     ) -> Result<Ready, Failure> {
@@ -85,6 +101,7 @@ impl Run {
             &self.function.artifacts.folder(variables)?,
         )?;
         let resolved = resolve_address(&reader, address).await?;
+        log.timings().mark("address resolved");
         printer.text(|| {
             let number = resolved.sequence.map(|sequence| format!(" {sequence}"));
             let release = resolved.serves.release.short();
@@ -94,9 +111,7 @@ impl Run {
                 shelf.location
             )
         });
-        let conditions = self
-            .function
-            .conditions(&shelf, address, printer.log(), variables)?;
+        let conditions = self.function.conditions(&shelf, address, log, variables)?;
         let watched = shelf.watched(printer, address).await?;
         let release = Preparation::new(address.clone(), resolved.sequence, resolved.serves);
         start_release(release, &reader, &conditions, &watched, 1).await
@@ -152,7 +167,9 @@ async fn handle_all(
     let mut exit = 0;
     for source in sources {
         let outcome = local::handle(&ready.host, source).await;
+        ready.host.log().timings().mark("event handled");
         print_outcome(printer, &source.name(), &outcome, several)?;
+        report_timings(printer, &ready.host.log().timings().take());
         if let (0, Err(failure)) = (exit, &outcome.result) {
             exit = failure.code.meaning().exit;
         }
@@ -163,6 +180,25 @@ async fn handle_all(
         printer.json(|| summary.json());
     }
     Ok(exit)
+}
+
+/// Once: after the first event there are no more phases of a start.
+fn report_timings(printer: &Printer, phases: &[Phase]) {
+    if !phases.iter().any(|(phase, _)| *phase == "program loaded") {
+        return;
+    }
+    let whole = phases.iter().map(|(_, took)| *took).sum();
+    printer.text(|| {
+        let lines = phases.iter().copied().chain([("in all", whole)]);
+        let lines = lines.map(|(phase, took)| format!("    {:>9.3} ms  {phase}", report::ms(took)));
+        lines.collect::<Vec<_>>().join("\n")
+    });
+    printer.json(|| {
+        let phases = phases
+            .iter()
+            .map(|(phase, took)| json!({"phase": phase, "ms": report::ms(*took)}));
+        json!({"type": "timings", "ms": report::ms(whole), "phases": phases.collect::<Vec<_>>()})
+    });
 }
 
 fn print_outcome(

@@ -9,7 +9,8 @@ use tokio::runtime::Runtime;
 pub(super) struct Workers(Option<Runtime>);
 
 impl Workers {
-    pub(super) fn start(concurrency: usize) -> std::io::Result<Self> {
+    pub(super) fn start(concurrency: u32) -> std::io::Result<Self> {
+        let concurrency = usize::try_from(concurrency).unwrap_or(usize::MAX);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(concurrency.clamp(1, cores))

@@ -103,6 +103,8 @@ impl Follower {
         self.pace.looking();
         self.ask(time).await?;
         self.pace.looked();
+        let timings = self.with.conditions.log.timings();
+        timings.mark("channel asked for");
         let Some(next) = &mut self.next else {
             return Err(Failure::new(
                 Code::ChannelMissing,
@@ -111,10 +113,12 @@ impl Follower {
         };
         let (reader, conditions) = (&self.with.reader, &self.with.conditions);
         next.preparation.fetch(reader, conditions, 0).await?;
+        timings.mark("release fetched");
         let layers = usable(&self.with.watched)?;
         let guest = Arc::new(next.preparation.load(engines, conditions, &layers)?);
         let smoke = guest.try_instance(engines, &conditions.log, SMOKE_TIME);
         smoke.await.map_err(smoke_failed)?;
+        timings.mark("instance tried");
         overlay::report(&conditions.log, guest.config());
         self.with.watched.serves(layers);
         if let Some(next) = self.next.take() {

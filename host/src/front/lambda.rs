@@ -70,9 +70,11 @@ pub async fn serve(variables: Variables<'_>, log: &Log) -> Ended {
         }
     };
     let started = match Lambda::from_environment(variables) {
-        Ok(settings) => start::start(&settings, log)
-            .await
-            .map(|started| (started, settings.concurrency)),
+        Ok(settings) => {
+            log.timings().mark("settings read");
+            let started = start::start(&settings, log).await;
+            started.map(|started| (started, settings.concurrency))
+        }
         Err(error) => Err(Failure::from(error)),
     };
     match started {
@@ -113,6 +115,7 @@ async fn serve_from(api: &RuntimeApi, started: Started, concurrency: u32, stop: 
         alone: concurrency == 1,
         too_long: Mutex::new(Duration::ZERO),
         cold: AtomicBool::new(true),
+        told_timings: AtomicBool::new(false),
         ending: AtomicBool::new(false),
         handling: watch::Sender::new(0),
     };
@@ -183,6 +186,8 @@ struct Serving {
     too_long: Mutex<Duration>,
     /// No event has been handled yet.
     cold: AtomicBool,
+    /// The phases of the start have been told.
+    told_timings: AtomicBool,
     /// One loop has ended; no other asks for another event.
     ending: AtomicBool,
     /// Events that have begun to arrive and are not answered yet.
@@ -303,12 +308,14 @@ async fn poll_one(api: &RuntimeApi, state: &Serving) -> Ended {
             Ok(next) => next,
             Err(error) => break Ended::Failed(Failure::from(error)),
         };
+        state.host.log().timings().mark("event asked for");
         let deadline = next
             .deadline_ms
             .map(|deadline| instant_of(deadline, SystemTime::now()));
         state.check_timeout(left(deadline)).await;
         state.look_before(deadline).await;
         let outcome = answer(api, &state.host, &next, deadline).await;
+        state.tell_timings();
         state.summarise(&next, &outcome);
         state.look_after(deadline).await;
         // Lambda freezes the process once it asks for the next event; what was not written then may never be.
@@ -330,6 +337,7 @@ async fn answer(
     deadline: Option<Instant>,
 ) -> Outcome {
     let mut outcome = handle(host, next, deadline).await;
+    host.log().timings().mark("event handled");
     if let Ok(response) = &outcome.result {
         match api.post_response(next, response).await {
             Ok(()) => return outcome,

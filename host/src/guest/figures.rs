@@ -1,6 +1,6 @@
 //! What an event took of the processor: the time of each thread while it was at work on it, waiting left out.
 
-use rustix::time::{ClockId, clock_gettime};
+use cpu_time::ThreadTime;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::time::Duration;
@@ -10,20 +10,13 @@ pub(super) async fn on_cpu<F: Future>(future: F) -> (F::Output, Duration) {
     let mut future = pin!(future);
     let mut spent = Duration::ZERO;
     let output = poll_fn(|ctx| {
-        let before = thread_time();
+        let before = ThreadTime::now();
         let polled = future.as_mut().poll(ctx);
-        spent += thread_time().saturating_sub(before);
+        spent += before.elapsed();
         polled
     });
     let output = output.await;
     (output, spent)
-}
-
-/// What the running thread has had of the processor so far.
-fn thread_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    let part = |count: i64| u64::try_from(count).unwrap_or_default();
-    Duration::from_secs(part(time.tv_sec)) + Duration::from_nanos(part(time.tv_nsec))
 }
 
 #[cfg(test)]

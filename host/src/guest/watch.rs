@@ -6,7 +6,7 @@ use crate::engine::Engines;
 use crate::error::Failure;
 use crate::event::{Invocation, Outcome, Usage};
 use crate::interface::log::EventLog;
-use crate::interface::scratch::Quota;
+use crate::interface::scratch::{Quota, remove_of};
 use crate::limit::Limits;
 use crate::meter::Meter;
 use crate::telemetry::{Log, Scope};
@@ -129,8 +129,7 @@ impl Guest {
         let scratch = seen.scratch.get().cloned();
         if let Some(quota) = scratch.clone() {
             // Who made the folder will not come to remove it.
-            let remove = move || std::fs::remove_dir_all(quota.folder());
-            let _ = tokio::task::spawn_blocking(remove).await;
+            remove_of(quota).await;
         }
         Outcome {
             served: Some(Arc::clone(&self.identity)),

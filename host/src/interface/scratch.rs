@@ -64,6 +64,11 @@ impl Scratch {
     }
 }
 
+/// Removes the folder of a guest that was given up, and waits until it is gone.
+pub(crate) async fn remove_of(quota: Arc<Quota>) {
+    let _ = tokio::task::spawn_blocking(move || folder::remove_around(quota.folder())).await;
+}
+
 impl Drop for Scratch {
     fn drop(&mut self) {
         let Some(folder) = self.folder.take() else {

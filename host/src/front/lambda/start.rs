@@ -4,6 +4,7 @@ use super::TIME_MAX;
 use crate::address::{Address, Which};
 use crate::cache::Cache;
 use crate::clock::SystemClock;
+use crate::component::DIGEST_EXTENSION;
 use crate::config::Config;
 use crate::engine::folder::TrustedFolder;
 use crate::engine::key::Interruption;
@@ -43,12 +44,13 @@ pub(super) struct Started {
 
 pub(super) async fn start(settings: &Lambda, log: &Log) -> Result<Started, Failure> {
     let policy = Policy::find(&settings.task_root.join(policy::FILE_NAME))?.unwrap_or_default();
+    log.timings().mark("policy read");
     let metrics = policy.metrics.clone();
     let address = match &settings.serve {
         Serve::Component(path) => Err(path),
         Serve::Channel(address) => Ok(address),
         Serve::Either(path, address) => match address {
-            Some(address) if !path.exists() && has_store(settings, &policy) => Ok(address),
+            Some(address) if !is_there(path) && has_store(settings, &policy) => Ok(address),
             _ => Err(path),
         },
     };
@@ -67,6 +69,11 @@ pub(super) async fn start(settings: &Lambda, log: &Log) -> Result<Started, Failu
         follower,
         metrics,
     })
+}
+
+/// Whether the package has a component, or what stands for one.
+fn is_there(component: &Path) -> bool {
+    component.exists() || component.with_extension(DIGEST_EXTENSION).exists()
 }
 
 fn has_store(settings: &Lambda, policy: &Policy) -> bool {
@@ -112,6 +119,7 @@ async fn follow(
     };
     let location = location(settings, &policy)?;
     let store = store::open(&location).await?;
+    log.timings().mark("store opened");
     let limit = policy.cache.unwrap_or(settings::LAMBDA_CACHE_BYTES);
     // Without a cache a start takes longer, and an outage of the store ends it; no reason to end it now.
     let cache = Cache::open(&settings.cache, store.location(), limit);
@@ -161,7 +169,7 @@ async fn follow(
             address.function.clone(),
         ),
     });
-    let engines = Engines::start(settings.concurrency)?;
+    let engines = Engines::start(settings.concurrency)?.timed(log.timings());
     let guest = follower.start(&engines, STORE_TIME).await?;
     let host = Host::new(Arc::new(engines), guest, log.clone(), settings.concurrency);
     Ok((host, follower))
@@ -201,6 +209,7 @@ async fn start_component(
         build: None,
     };
     overlay::report(log, &function.config);
+    log.timings().mark("manifest and configuration read");
     let package = is_below(folder, &settings.task_root).then(|| TrustedFolder::deployed(folder));
     let artifacts = Artifacts {
         interruption: interruption(settings),

@@ -61,6 +61,31 @@ impl Serving {
     }
 }
 
+impl Serving {
+    /// After the first event, where the time of this start went: a line with a field for each phase, in milliseconds.
+    pub(super) fn tell_timings(&self) {
+        let log = self.host.log();
+        log.timings().mark("response posted");
+        if !log.timings().is_asked() || self.told_timings.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let phases = log.timings().take();
+        let whole: Duration = phases.iter().map(|(_, took)| *took).sum();
+        let fields: Vec<_> = phases
+            .iter()
+            .map(|(phase, took)| field(phase, ms(*took)))
+            .collect();
+        log.write(&Line {
+            level: Level::Info,
+            message: &format!("start to first response took {} ms", ms(whole)),
+            source: Source::Host,
+            scope: None,
+            fields: &fields,
+            top: &[],
+        });
+    }
+}
+
 fn field(name: &str, value: impl Into<Value>) -> (String, String) {
     (name.to_owned(), value.into().to_string())
 }

@@ -47,6 +47,13 @@ impl Drop for Folder {
     }
 }
 
+/// Removes the place of a folder whose owner will not: a guest that was given up has it, and may still write.
+pub(super) fn remove_around(content: &Path) {
+    if let Some(place) = content.parent() {
+        let _ = remove(place);
+    }
+}
+
 /// Removes directory by directory. Each one's own directories are moved up first, under a new number: so nothing stays
 /// deep, and neither stack nor open files grow with what was.
 fn remove(place: &Path) -> io::Result<()> {
