@@ -50,7 +50,10 @@ fn counted(name: &str, event: &str, events: u64) -> u64 {
             b"[function]\nname = 'f'\n[config]\nbase = ['config.toml']\n",
         )
         .file("config.toml", CONFIG)
+        .file("guest.digest", digest(name).as_bytes())
+        .without("guest.wasm")
         .under(&counter)
+        .read_only()
         .start(&api);
     for _ in 0..events {
         let answer = api.invoke(Event::new(event.to_owned()));
@@ -59,6 +62,12 @@ fn counted(name: &str, event: &str, events: u64) -> u64 {
     running.terminate();
     assert_eq!(running.ended(), 0);
     total(&std::fs::read_to_string(words).unwrap())
+}
+
+/// So that nothing is hashed: the counter's processor has no instructions for that, and all else would be lost beside it.
+fn digest(name: &str) -> String {
+    let component = std::fs::read(guest(name)).unwrap();
+    crunchbox::component::Digest::of(&component).to_string()
 }
 
 /// What the counter says in the end: `I   refs:      65,624,104`.

@@ -141,14 +141,16 @@ impl Deployed {
         self
     }
 
-    /// Has the package mounted for reading alone, as Lambda has it.
+    /// Has the package mounted for reading alone, as Lambda has it, before whatever starts it.
     pub fn read_only(self) -> Self {
         const MOUNTED: &str =
-            r#"mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && cd "$0" && exec "$1""#;
+            r#"mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && cd "$0" && exec "$@""#;
         let folder = self.folder.path().display().to_string();
         let own_mounts = ["unshare", "--map-root-user", "--mount", "sh", "-c", MOUNTED];
         let mut starter = own_mounts.to_vec();
         starter.push(&folder);
+        let inner = self.starter.clone();
+        starter.extend(inner.iter().map(String::as_str));
         self.under(&starter)
     }
 
