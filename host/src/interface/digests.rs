@@ -7,10 +7,6 @@ use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
 /// A digest that a guest makes.
 #[expect(unreachable_pub, reason = "generated code exports it again")]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a table holds few of them, each for itself"
-)]
 pub enum Hasher {
     /// 32 bytes.
     Sha256(Sha256),
