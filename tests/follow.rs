@@ -191,7 +191,8 @@ fn keys_are_changed_with_no_event_refused() {
     let signed = shop.block_on(shop.publisher.resign(false, None)).unwrap();
     assert_eq!(
         (signed.releases, signed.statements, signed.channels),
-        (1, 1, 1)
+        (1, 2, 1),
+        "a statement for each way of stopping guests"
     );
     before.look();
     assert_eq!(before.refusals(), [""; 0], "those with the old key go on");

@@ -248,6 +248,27 @@ fn the_nonce_of_an_invocation_is_echoed() {
 }
 
 #[test]
+fn where_the_time_of_a_start_went_is_logged_once_and_only_if_it_is_asked_for() {
+    let api = RuntimeApi::start();
+    let running = Deployed::with("echo")
+        .variable("CRUNCHBOX_TIMINGS", "1")
+        .start(&api);
+    api.invoke(Event::new("1"));
+    let phases = running.timings();
+    let names: Vec<_> = phases.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names.first(), Some(&"program loaded"), "{names:?}");
+    assert_eq!(names.last(), Some(&"response posted"), "{names:?}");
+    assert!(phases.iter().any(|(_, took)| *took > 0.0));
+    running.lines_of_an_event();
+    api.invoke(Event::new("2"));
+    assert_eq!(running.lines_of_an_event().len(), 1, "told once");
+    let api = RuntimeApi::start();
+    let running = Deployed::with("echo").start(&api);
+    api.invoke(Event::new("1"));
+    assert_eq!(running.lines_of_an_event().len(), 1, "nobody asked");
+}
+
+#[test]
 fn every_event_has_one_summary_line_that_says_what_it_came_to() {
     let api = RuntimeApi::start();
     let running = Deployed::with("facts").start(&api);

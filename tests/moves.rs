@@ -132,8 +132,8 @@ fn prune_shows_first_and_spares_what_is_young_or_remembered() {
     let keys = doomed();
     assert_eq!(
         keys.len(),
-        5,
-        "component, release, signature, statement, code: {keys:?}"
+        7,
+        "component, release, signature, and for each way of stopping guests statement and code: {keys:?}"
     );
     assert!(keys[0].contains("/releases/") && keys[0].contains(&sealed.id.to_string()));
     let found = shop.publisher.doomed(std::time::SystemTime::now());

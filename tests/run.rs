@@ -55,6 +55,39 @@ fn run_answers_an_event_from_a_file_on_standard_output() {
 }
 
 #[test]
+fn run_tells_the_phases_of_a_start_where_they_are_asked_for() {
+    let folder = text(&root().join("guest/examples/crunch/events")).to_owned();
+    let component = guest("echo");
+    let told = typed(&["run", text(&component), "-e", &folder, "--timings"]);
+    for phase in [
+        "program loaded",
+        "imports linked",
+        "event handled",
+        "in all",
+    ] {
+        assert_eq!(told.stderr.matches(phase).count(), 1, "{}", told.stderr);
+    }
+    let json = typed(&[
+        "run",
+        text(&component),
+        "--data",
+        "1",
+        "--timings",
+        "--json",
+    ]);
+    let lines = json.stderr.lines();
+    let lines = lines.map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let told: Vec<_> = lines.filter(|line| line["type"] == "timings").collect();
+    assert_eq!(told.len(), 1);
+    assert!(told[0]["ms"].as_f64().unwrap() > 0.0 && told[0]["phases"].is_array());
+    assert!(
+        !typed(&["run", text(&component), "--data", "1"])
+            .stderr
+            .contains("program loaded")
+    );
+}
+
+#[test]
 fn run_passes_an_event_from_standard_input_byte_for_byte() {
     let mut child = crunchbox(&["run", text(&guest("echo")), "-e", "-"])
         .stdin(Stdio::piped())

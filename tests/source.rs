@@ -1,6 +1,7 @@
 //! Rules about the source itself, read as text: the invariants of ARCHITECTURE.md that a test can check.
 
 use crate::rig::root;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -80,14 +81,9 @@ fn only_who_publishes_writes_a_store() {
 
 #[test]
 fn only_engine_bindings_interface_and_guest_name_wasmtime() {
-    let allowed = ["engine", "bindings", "interface", "guest", "host"];
+    let allowed = ["engine", "bindings", "interface", "guest"];
     assert_eq!(elsewhere("wasmtime::", &allowed), [""; 0]);
     assert_eq!(elsewhere("wasmtime_wasi", &["interface", "guest"]), [""; 0]);
-    let host = std::fs::read_to_string(root().join("host/src/host.rs")).unwrap();
-    let threads = host
-        .matches("wasmtime::Engine::tls_eager_initialize")
-        .count();
-    assert_eq!(host.matches("wasmtime::").count(), threads);
 }
 
 #[test]
@@ -241,29 +237,51 @@ fn the_bottom_knows_nothing_of_what_stands_on_it() {
     }
 }
 
+/// What `cargo tree` prints.
+fn tree(arguments: &[&str]) -> String {
+    let mut tree = Command::new(env!("CARGO"));
+    let output = tree.arg("tree").args(arguments).current_dir(root());
+    let output = output.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
 #[test]
 fn the_deployed_program_contains_no_compiler() {
-    let output = Command::new(env!("CARGO"))
-        .args([
-            "tree",
-            "--package",
-            "crunchbox",
-            "--no-default-features",
-            "--features",
-            "deployed",
-            "--edges",
-            "normal",
-        ])
-        .current_dir(root())
-        .output()
-        .unwrap();
-    assert!(output.status.success());
-    let tree = String::from_utf8(output.stdout).unwrap();
+    let deployed = ["--no-default-features", "--features", "deployed"];
+    let tree = tree(
+        &[
+            &["--package", "crunchbox", "--edges", "normal"][..],
+            &deployed,
+        ]
+        .concat(),
+    );
     assert!(tree.contains("wasmtime v48"), "{tree}");
     // Two small crates of that name hold data structures that the runtime shares with the compiler.
     assert!(!tree.contains("cranelift-codegen"), "{tree}");
     // Nor anything that could sign.
     assert!(!tree.contains("minisign v"), "{tree}");
+}
+
+#[test]
+fn the_program_and_its_tests_are_built_of_the_same_crates_so_that_the_engine_is_built_once() {
+    let crates = |selected: &[&str]| -> BTreeSet<String> {
+        let format = [
+            "--prefix",
+            "none",
+            "--no-dedupe",
+            "--format",
+            "{p} with {f}",
+        ];
+        let tree = tree(&[selected, &format].concat());
+        tree.lines().map(str::to_owned).collect()
+    };
+    let program = crates(&["--package", "crunchbox", "--edges", "normal,build"]);
+    let tests = crates(&["--workspace", "--edges", "normal,build,dev"]);
+    assert!(program.len() > 200);
+    let twice: Vec<_> = program.difference(&tests).collect();
+    let remedy = "ask for what the tests have in addition, in the feature `one-build`";
+    assert!(twice.is_empty(), "{remedy}: {twice:#?}");
 }
 
 #[test]

@@ -29,7 +29,7 @@ const TOLERANCE: f64 = 1.1;
 
 const CONFIG: &[u8] = include_bytes!("../../guest/examples/crunch/config.toml");
 const SMALL: &str = include_str!("../../guest/examples/crunch/events/one-record.json");
-const LARGE: &str = include_str!("languages/events/ten-records.json");
+const LARGE: &str = include_str!("compare/events/ten-records.json");
 
 /// The instructions of a process that answers so many events.
 fn counted(name: &str, event: &str, events: u64) -> u64 {

@@ -38,7 +38,7 @@ const EVENTS: [(&str, &str); 2] = [
     ),
     (
         "10 records",
-        include_str!("languages/events/ten-records.json"),
+        include_str!("compare/events/ten-records.json"),
     ),
 ];
 

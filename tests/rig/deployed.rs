@@ -49,7 +49,8 @@ fn unpack(zip: &Path, folder: &Path) {
 
 /// A package on the way to be started.
 pub struct Deployed {
-    folder: tempfile::TempDir,
+    /// The package.
+    pub folder: tempfile::TempDir,
     variables: Vec<(String, String)>,
     /// What starts the program in its place, with its arguments.
     starter: Vec<String>,
@@ -172,6 +173,13 @@ impl Deployed {
 
     /// Starts `bootstrap` as Lambda does: an environment of its own, no standard input.
     pub fn start(self, api: &RuntimeApi) -> Running {
+        let mut running = self.start_once(api);
+        running.folder = Some(self.folder);
+        running
+    }
+
+    /// The same with a package that is to be started again.
+    pub fn start_once(&self, api: &RuntimeApi) -> Running {
         let folder = self.folder.path();
         let mut command = self.command();
         command.current_dir(folder).env_clear();
@@ -185,7 +193,7 @@ impl Deployed {
             .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
             .env("LAMBDA_TASK_ROOT", folder)
             .env("_HANDLER", "guest")
-            .envs(self.variables)
+            .envs(self.variables.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -201,16 +209,17 @@ impl Deployed {
         Running {
             child,
             lines,
-            _folder: self.folder,
+            folder: None,
         }
     }
 }
 
 /// A started program; killed when dropped.
 pub struct Running {
-    child: Child,
+    pub child: Child,
     lines: Receiver<String>,
-    _folder: tempfile::TempDir,
+    /// The package, where it goes with the process.
+    folder: Option<tempfile::TempDir>,
 }
 
 impl Running {
@@ -242,6 +251,21 @@ impl Running {
         lines
             .map(|line| serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line}")))
             .collect()
+    }
+
+    /// Where the time of its start went, phase by phase, if it was asked to tell.
+    pub fn timings(&self) -> Vec<(String, f64)> {
+        loop {
+            let line: serde_json::Value = serde_json::from_str(&self.line()).unwrap();
+            let message = line["message"].as_str().unwrap_or_default();
+            if message.starts_with("start to first response") {
+                let fields = line["fields"].as_object().unwrap();
+                let phases = fields.iter();
+                return phases
+                    .map(|(name, took)| (name.clone(), took.as_f64().unwrap()))
+                    .collect();
+            }
+        }
     }
 
     /// Stops the process, as Lambda freezes it, or lets it go on.

@@ -19,6 +19,9 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 const RESPONSE_BYTES_MAX: usize = 6 * 1024 * 1024 + 100;
 
+/// Requests that are remembered: more than any test looks at, and no more for a load that lasts.
+const ASKED_MAX: usize = 10_000;
+
 /// What an extension is known by once it has registered.
 const EXTENSION: &str = "f4a09a5e-0d5c-4b6f-8f2f-27b4a1b6a2d1";
 
@@ -285,7 +288,13 @@ async fn extend(state: &State, path: &str, request: Request<Incoming>) -> Respon
 
 impl State {
     fn ask(&self, asked: Asked) {
-        self.asked.send_modify(|all| all.push(asked));
+        self.asked.send_if_modified(|all| {
+            let is_kept = all.len() < ASKED_MAX;
+            if is_kept {
+                all.push(asked);
+            }
+            is_kept
+        });
     }
 }
 

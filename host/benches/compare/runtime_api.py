@@ -30,6 +30,7 @@ class Answer:
 
     path: str
     body: bytes
+    sent: float
     arrived: float
     seconds: float
 
@@ -143,7 +144,7 @@ class RuntimeApi:
             connection.sendall(message)
         elif request.path == INIT_ERROR or request.path.endswith(("/response", "/error")):
             connection.sendall(ACCEPTED)
-            self._keep(Answer(request.path, request.body, arrived, arrived - self._sent))
+            self._keep(Answer(request.path, request.body, self._sent, arrived, arrived - self._sent))
         else:
             connection.sendall(NOT_FOUND)
 

@@ -53,6 +53,8 @@ class Guest:
         shutil.copy(self.project / component, package / "crunch.wasm")
         self._configure(package)
         call([host.crunchbox, "precompile", package / "crunch.wasm"])
+        # Only native code is run there; the component's digest stands beside it.
+        (package / "crunch.wasm").unlink()
         deployed = zipped(work / "package.zip", below(package))
         host_alone = zipped(work / "host.zip", [(package / "bootstrap", "bootstrap")])
         mount_read_only(package)

@@ -1,4 +1,4 @@
-"""What is measured: a command that serves events of a Runtime API, and how it is started and stopped."""
+"""What is measured: a command that serves events, of a Runtime API or by HTTP, and how it is started and stopped."""
 
 import os
 import signal
@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from http_caller import HttpCaller
 from runtime_api import INIT_ERROR, PATIENCE, Answer, RuntimeApi
 from tool import Skipped
 
@@ -24,6 +25,8 @@ class Subject:
     #: What to say beside that, such as what else has to be there.
     remark: str
     environment: dict[str, str] = field(default_factory=dict)
+    #: What it is asked by. An HTTP server is told where to listen by the word `{address}` in its command.
+    caller: type[RuntimeApi] | type[HttpCaller] = RuntimeApi
 
 
 @dataclass(frozen=True)
@@ -35,12 +38,12 @@ class Maker:
 
 
 class Running:
-    """A started process behind a Runtime API of its own; killed at the end, whatever happens."""
+    """A started process with a caller of its own; killed at the end, whatever happens."""
 
     def __init__(self, subject: Subject, log: Path) -> None:
         self.subject = subject
         self._log = log
-        self._api = RuntimeApi()
+        self._api = subject.caller()
 
     def __enter__(self) -> "Running":
         environment = {
@@ -57,7 +60,7 @@ class Running:
         with self._log.open("wb") as log:
             self.started = time.perf_counter()
             self._process = subprocess.Popen(
-                self.subject.command,
+                [word.replace("{address}", self._api.address) for word in self.subject.command],
                 cwd=self.subject.folder,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -95,6 +98,11 @@ class Running:
         """Resident memory in bytes."""
         status = Path(f"/proc/{self._process.pid}/status").read_text()
         return int(status.split("VmRSS:")[1].split()[0]) * 1024
+
+    def on_cpu(self) -> float:
+        """How long its threads have had a processor, in seconds."""
+        threads = Path(f"/proc/{self._process.pid}/task").glob("*/schedstat")
+        return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
 
     def _words(self) -> str:
         return " / ".join(self._log.read_text(errors="replace").splitlines()[-6:])

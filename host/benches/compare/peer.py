@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from subject import Maker, Running, Subject
-from tool import EXAMPLES, HERE, ROOT, TARGET, Skipped, below, call, say, zipped
+from tool import EXAMPLES, HERE, TARGET, Skipped, below, call, say, zipped
 
 LOOP = HERE / "peers"
 CLOJURE = EXAMPLES / "crunch-clojure/src"
@@ -39,15 +39,11 @@ def configuration() -> dict[str, str]:
 def native(work: Path) -> Subject:
     """The example's own handler in Rust, on AWS's `lambda_runtime`, as people build such functions."""
     say("building Rust without a guest")
-    sources = work / "native"
-    shutil.copytree(LOOP / "native", sources, dirs_exist_ok=True)
-    manifest = (LOOP / "native/Cargo.toml").read_text().replace("../" * 5, f"{ROOT}/")
-    (sources / "Cargo.toml").write_text(manifest)
-    # The versions that we have of what both have.
-    shutil.copy(ROOT / "Cargo.lock", sources)
-    call(["cargo", "build", "--release", "--manifest-path", sources / "Cargo.toml", "--target-dir", work / "target"])
+    target = TARGET / "bench/native"
+    manifest = LOOP / "native/Cargo.toml"
+    call(["cargo", "build", "--release", "--locked", "--manifest-path", manifest, "--target-dir", target])
     program = work / "bootstrap"
-    shutil.copy(work / "target/release/native", program)
+    shutil.copy(target / "release/native", program)
     return Subject(
         name="Rust, lambda_runtime",
         command=[str(program)],

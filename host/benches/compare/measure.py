@@ -66,6 +66,9 @@ class Figures:
     cold: list[float] = field(default_factory=list)
     small: list[float] = field(default_factory=list)
     large: list[float] = field(default_factory=list)
+    #: Large events answered in a second, sent back to back; and for how long a processor was at work on each.
+    rate: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
     memory: list[int] = field(default_factory=list)
 
 
@@ -152,8 +155,11 @@ class Bench:
             for figures in list(self.figures):
                 say(f"warm, round {number + 1} of {self._plan.rounds}: {figures.subject.name}")
                 with self._running(figures) as running:
-                    figures.small += self._samples(running, SMALL)
-                    figures.large += self._samples(running, LARGE)
+                    figures.small += self._samples(running, SMALL).times
+                    large = self._samples(running, LARGE)
+                    figures.large += large.times
+                    figures.rate.append(len(large.times) / large.seconds)
+                    figures.cpu.append(large.cpu / len(large.times) * 1e3)
                     figures.memory.append(running.memory())
 
     @contextmanager
@@ -165,21 +171,33 @@ class Bench:
             self.figures.remove(figures)
             self.skip(figures.subject.name, problem)
 
-    def _samples(self, running: Running, case: Case) -> list[float]:
+    def _samples(self, running: Running, case: Case) -> "Samples":
         repeat(running, case, self._plan.warm_up)
         return repeat(running, case, self._plan.events)
 
 
-def repeat(running: Running, case: Case, count: int) -> list[float]:
-    """Sends an event so often, but not for longer than bearable; the times in milliseconds."""
-    times: list[float] = []
+@dataclass
+class Samples:
+    """An event sent many times: how long each took in milliseconds; all of them, and a processor with them, in seconds."""
+
+    times: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+    cpu: float = 0.0
+
+
+def repeat(running: Running, case: Case, count: int) -> Samples:
+    """Sends an event so often, but not for longer than bearable."""
+    samples = Samples()
     until = time.monotonic() + LONGEST
-    while len(times) < count and time.monotonic() < until:
-        answers = running.answers([case.event] * min(BATCH, count - len(times)))
+    before = running.on_cpu()
+    while len(samples.times) < count and time.monotonic() < until:
+        answers = running.answers([case.event] * min(BATCH, count - len(samples.times)))
         if not all(answer.is_response for answer in answers):
             raise Skipped(f"{case.name}: failed although it went well before")
-        times += [answer.seconds * 1e3 for answer in answers]
-    return times
+        samples.times += [answer.seconds * 1e3 for answer in answers]
+        samples.seconds += answers[-1].arrived - answers[0].sent
+    samples.cpu = running.on_cpu() - before
+    return samples
 
 
 def median(samples: list[float] | list[int]) -> float:

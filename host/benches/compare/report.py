@@ -11,18 +11,22 @@ from typing import Any
 from guest import Host
 from measure import LARGE, LONGEST, SMALL, Bench, Figures, Plan, median, percentile
 from peer import FLAGS, JARS, NODE_CLIENT
-from tool import OWN_MOUNTS, ROOT, call, size
+from server import WASMTIME, WORKERD
+from tool import HERE, OWN_MOUNTS, ROOT, call, size
 
 COLUMNS = [
     "",
     "cold, ms",
-    "small event p50, ms",
-    "p99",
-    f"{len(LARGE.event) / 1000:.1f} kB event p50, ms",
-    "p99",
+    f"{len(SMALL.event) / 1000:.1f} kB event, ms: p50 / p99",
+    f"{len(LARGE.event) / 1000:.1f} kB event, ms: p50 / p99",
+    "of it a processor, ms",
+    "events/s",
     "memory, MiB",
     "deployed, zipped",
 ]
+
+#: What stands around the table in the README.
+BEGIN, END = "<!-- by host/benches/compare/run --readme -->\n", "<!-- to here -->\n"
 
 
 def machine() -> str:
@@ -44,7 +48,7 @@ def versions(host: Host) -> dict[str, str]:
         found["JVM"] = call(["java", "--version"]).split("\n")[0].split()[1]
     if JARS[0].is_file():
         found["Clojure"] = JARS[0].resolve().stem.removeprefix("clojure-")
-    found["aws-lambda-ric"] = NODE_CLIENT.split("@")[-1]
+    found |= {"aws-lambda-ric": NODE_CLIENT.split("@")[-1], "wasmtime": WASMTIME, "workerd": WORKERD}
     packages = ["cherry-cljs", "squint-cljs", "componentize-qjs"]
     return found | {name: tools[name] for name in packages} | {"componentize-py": python["componentize-py"]}
 
@@ -94,10 +98,10 @@ class Report:
             [
                 row.subject.name,
                 beside(median(row.cold), median(base.cold)),
-                beside(percentile(row.small, 50), percentile(base.small, 50)),
-                number(percentile(row.small, 99)),
-                beside(percentile(row.large, 50), percentile(base.large, 50)),
-                number(percentile(row.large, 99)),
+                f"{beside(percentile(row.small, 50), percentile(base.small, 50))} / {number(percentile(row.small, 99))}",
+                f"{beside(percentile(row.large, 50), percentile(base.large, 50))} / {number(percentile(row.large, 99))}",
+                number(median(row.cpu)),
+                f"{median(row.rate):,.0f}",
                 beside(median(row.memory) / 2**20, median(base.memory) / 2**20),
                 f"{size(row.subject.deployed)} {row.subject.remark}",
             ]
@@ -112,13 +116,25 @@ class Report:
             f"{self._plan.cold}. Events: from the first byte handed out to the last byte of the response, "
             f"{self._plan.rounds} processes each, {self._plan.events} events of a size in each after "
             f"{self._plan.warm_up} that do not count (fewer where that takes longer than {LONGEST:.0f} s). "
-            f"Memory: resident after these. Our packages are mounted {mounted}. The JVM has the flags {' '.join(FLAGS)}."
+            f"Events/s: of the larger, sent back to back to one process, one at a time. Memory: resident after these. Our packages are mounted {mounted}. The JVM has the flags {' '.join(FLAGS)}."
         )
+
+
+def put_into_readme(table: str, plot: Path) -> None:
+    """Puts a table, and the plot beside this file, where the README has the last ones."""
+    readme = ROOT / "README.md"
+    before, rest = readme.read_text().split(BEGIN)
+    after = rest.split(END)[1]
+    picture = HERE / "plot.svg"
+    if plot.is_file():
+        shutil.copy(plot, picture)
+    shown = f"![The same figures as a plot]({picture.relative_to(ROOT)})"
+    readme.write_text(f"{before}{BEGIN}\n{table}\n\n{shown}\n\n{END}{after}")
 
 
 def samples(row: Figures) -> dict[str, Any]:
     """Every figure of a subject."""
-    kept = {name: [round(time, 4) for time in getattr(row, name)] for name in ["cold", "small", "large"]}
+    kept = {name: [round(time, 4) for time in getattr(row, name)] for name in ["cold", "small", "large", "rate", "cpu"]}
     return {"name": row.subject.name, "deployed": row.subject.deployed, "memory": row.memory, **kept}
 
 

@@ -19,7 +19,7 @@ class Skipped(Exception):
 
 def say(text: str) -> None:
     """Tells how far it is."""
-    print(f"languages: {text}", file=sys.stderr, flush=True)
+    print(f"compare: {text}", file=sys.stderr, flush=True)
 
 
 def call(command: Sequence[str | Path], folder: Path = ROOT) -> str:
