@@ -302,7 +302,8 @@ fn lambda(arguments: &[OsString], variables: Variables<'_>) -> ExitCode {
     };
     let log = log.timed(timings);
     report_panics(&log);
-    let ended = block_on(serve(variables, &log)).unwrap_or_else(Ended::Failed);
+    // Boxed, since on the stack it would be moved about: pages that a start touches and has no use for.
+    let ended = block_on(Box::pin(serve(variables, &log))).unwrap_or_else(Ended::Failed);
     log.flush();
     match ended {
         Ended::Failed(failure) => failure.code.meaning().exit.into(),

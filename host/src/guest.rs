@@ -4,6 +4,7 @@
 mod failure;
 mod figures;
 mod limiter;
+mod link;
 mod shape;
 mod watch;
 
@@ -11,7 +12,7 @@ use crate::bindings::crunchbox::function::types::Failure as GuestFailure;
 use crate::bindings::{Hosted, HostedPre};
 use crate::config::Config;
 use crate::engine::artifact::Artifact;
-use crate::engine::{EngineError, Engines, Loaded, Running, Ticker};
+use crate::engine::{EngineError, Engines, Running, Ticker};
 use crate::error::{Code, Failure, Fault};
 use crate::event::{Identity, Invocation, Outcome, Usage, check_event, check_response};
 use crate::interface::config::EventConfig;
@@ -20,7 +21,7 @@ use crate::interface::invocation::Facts;
 use crate::interface::output::Output;
 use crate::interface::scratch::Scratch;
 use crate::interface::sockets::Connections;
-use crate::interface::{config, digests, http, invocation, log, objects, random, scratch, sockets};
+use crate::interface::{objects, random, scratch, sockets};
 use crate::limit::Limits;
 use crate::meter::{Kind, Meter, Refusals};
 use crate::quantity::Bytes;
@@ -30,8 +31,8 @@ use crate::telemetry::Source;
 use limiter::MemoryLimiter;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use wasmtime::component::{InstancePre, Linker, ResourceTable};
-use wasmtime::{Engine, Store, StoreContextMut, UpdateDeadline};
+use wasmtime::component::ResourceTable;
+use wasmtime::{Store, StoreContextMut, UpdateDeadline};
 use wasmtime_wasi::filesystem::WasiFilesystemCtxView;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
@@ -151,7 +152,7 @@ impl Guest {
                 exports: shape.exports,
             });
         }
-        let pre = link(&loaded).map_err(|error| LoadError::Mismatch {
+        let pre = link::linked(&loaded, &shape).map_err(|error| LoadError::Mismatch {
             problem: format!("{error:#}"),
         })?;
         engines.timings().mark("imports linked");
@@ -371,29 +372,6 @@ struct Clock {
 enum Stop {
     Instance(wasmtime::Error),
     Call(wasmtime::Error),
-}
-
-fn link(loaded: &Loaded) -> wasmtime::Result<HostedPre<GuestState>> {
-    let linker = linker(&loaded.engine)?;
-    let pre: InstancePre<GuestState> = linker.instantiate_pre(&loaded.component)?;
-    HostedPre::new(pre)
-}
-
-fn linker(engine: &Engine) -> wasmtime::Result<Linker<GuestState>> {
-    let mut linker = Linker::new(engine);
-    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    // Ours take the place of WASI's own: connections that a grant allows, files within a quota.
-    linker.allow_shadowing(true);
-    sockets::add_to_linker(&mut linker, GuestState::sockets)?;
-    scratch::add_to_linker(&mut linker, GuestState::files)?;
-    linker.allow_shadowing(false);
-    http::add_to_linker(&mut linker)?;
-    digests::add_to_linker(&mut linker, |state: &mut GuestState| &mut state.table)?;
-    objects::add_to_linker(&mut linker, GuestState::objects)?;
-    invocation::add_to_linker(&mut linker, |state: &mut GuestState| &state.facts)?;
-    config::add_to_linker(&mut linker, |state: &mut GuestState| &state.config)?;
-    log::add_to_linker(&mut linker, |state: &mut GuestState| &state.config.log)?;
-    Ok(linker)
 }
 
 /// What belongs to one event, and goes with it.

@@ -10,10 +10,8 @@ pub(super) struct Workers(Option<Runtime>);
 
 impl Workers {
     pub(super) fn start(concurrency: u32) -> std::io::Result<Self> {
-        let concurrency = usize::try_from(concurrency).unwrap_or(usize::MAX);
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(concurrency.clamp(1, cores))
+            .worker_threads(threads(concurrency))
             .thread_name("guest")
             // wasmtime prepares each thread on its first entry, some hundred microseconds; better now than in an event.
             .on_thread_start(wasmtime::Engine::tls_eager_initialize)
@@ -42,6 +40,18 @@ impl Workers {
         finished
             .map(Some)
             .map_err(|error| Failure::new(Code::HostPanic, panic_message(error)))
+    }
+}
+
+/// One for each event that runs at once, and no more than there are processors; where it is one, those are not counted, which
+/// takes a dozen reads of the system's files.
+fn threads(concurrency: u32) -> usize {
+    match concurrency {
+        0 | 1 => 1,
+        more => {
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            usize::try_from(more).map_or(cores, |more| more.min(cores))
+        }
     }
 }
 

@@ -72,7 +72,7 @@ pub async fn serve(variables: Variables<'_>, log: &Log) -> Ended {
     let started = match Lambda::from_environment(variables) {
         Ok(settings) => {
             log.timings().mark("settings read");
-            let started = start::start(&settings, log).await;
+            let started = Box::pin(start::start(&settings, log)).await;
             started.map(|started| (started, settings.concurrency))
         }
         Err(error) => Err(Failure::from(error)),
@@ -195,6 +195,8 @@ struct Serving {
 }
 
 impl Serving {
+    // Looks are boxed: most events need none, and a place for one, on the way to S3, would be most of each event's future.
+
     /// Before an event: nobody has looked for so long that the channel may stand for something else by now.
     async fn look_before(&self, deadline: Option<Instant>) {
         if let Some(follower) = &self.follower
@@ -202,7 +204,7 @@ impl Serving {
             && let Ok(mut follower) = follower.try_lock()
             && follower.is_stale()
         {
-            follower.look_before(&self.host, left(deadline)).await;
+            Box::pin(follower.look_before(&self.host, left(deadline))).await;
         }
     }
 
@@ -230,7 +232,7 @@ impl Serving {
             && let Ok(mut follower) = follower.try_lock()
             && follower.is_due()
         {
-            follower.look(&self.host, left(deadline)).await;
+            Box::pin(follower.look(&self.host, left(deadline))).await;
         }
     }
 
@@ -244,7 +246,7 @@ impl Serving {
             tokio::time::sleep(rest.clamp(TIMER_MIN, TIMER_MAX)).await;
             let mut follower = follower.lock().await;
             if follower.is_due() {
-                follower.look(&self.host, Duration::MAX).await;
+                Box::pin(follower.look(&self.host, Duration::MAX)).await;
             }
         }
     }

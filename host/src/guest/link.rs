@@ -1,0 +1,188 @@
+//! What a component is linked with: the interfaces that it imports, and no others. Linking all that this host offers would be a
+//! quarter of the work of a start.
+
+use super::{GuestState, Shape};
+use crate::bindings::HostedPre;
+use crate::engine::Loaded;
+use crate::interface::{config, digests, http, invocation, log, objects, scratch, sockets};
+use std::collections::BTreeSet;
+use wasmtime::Engine;
+use wasmtime::component::{Linker, ResourceTable};
+use wasmtime_wasi::WasiView;
+use wasmtime_wasi::cli::{WasiCli, WasiCliView};
+use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView};
+use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView};
+use wasmtime_wasi::p2::bindings::sockets as wasi_sockets;
+use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, random};
+use wasmtime_wasi::random::{WasiRandom, WasiRandomCtx};
+use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsView};
+use wasmtime_wasi_io::IoView;
+
+type Add = fn(&mut Linker<GuestState>) -> wasmtime::Result<()>;
+
+/// Interfaces by their names without a version, and what adds them. A component imports all that it has types of by name, so
+/// none of these has to bring another.
+const ADDS: &[(&[&str], Add)] = &[
+    (&["crunchbox:function/invocation"], |linker| {
+        invocation::add_to_linker(linker, |state| &state.facts)
+    }),
+    (
+        &["crunchbox:function/config", "wasi:config/store"],
+        |linker| config::add_to_linker(linker, |state| &state.config),
+    ),
+    (&["crunchbox:function/log"], |linker| {
+        log::add_to_linker(linker, |state| &state.config.log)
+    }),
+    (&["crunchbox:function/digests"], |linker| {
+        digests::add_to_linker(linker, |state| &mut state.table)
+    }),
+    (&["crunchbox:function/objects"], |linker| {
+        objects::add_to_linker(linker, GuestState::objects)
+    }),
+    (
+        &["wasi:io/error", "wasi:io/poll", "wasi:io/streams"],
+        wasmtime_wasi_io::add_to_linker_async,
+    ),
+    (
+        &["wasi:http/types", "wasi:http/outgoing-handler"],
+        http::add_to_linker,
+    ),
+    // Ours in the place of WASI's: files within a quota, connections that a grant allows.
+    (&["wasi:filesystem/types"], |linker| {
+        scratch::add_to_linker(linker, GuestState::files)
+    }),
+    (
+        &[
+            "wasi:sockets/tcp",
+            "wasi:sockets/tcp-create-socket",
+            "wasi:sockets/ip-name-lookup",
+        ],
+        |linker| sockets::add_to_linker(linker, GuestState::sockets),
+    ),
+    // WASI's own, from here on.
+    (&["wasi:filesystem/preopens"], |linker| {
+        filesystem::preopens::add_to_linker::<_, WasiFilesystem>(
+            linker,
+            WasiFilesystemView::filesystem,
+        )
+    }),
+    (&["wasi:sockets/network"], |linker| {
+        let options = wasi_sockets::network::LinkOptions::default();
+        wasi_sockets::network::add_to_linker::<_, WasiSockets>(
+            linker,
+            &options,
+            WasiSocketsView::sockets,
+        )
+    }),
+    (&["wasi:sockets/instance-network"], |linker| {
+        wasi_sockets::instance_network::add_to_linker::<_, WasiSockets>(
+            linker,
+            WasiSocketsView::sockets,
+        )
+    }),
+    (&["wasi:sockets/udp"], |linker| {
+        wasi_sockets::udp::add_to_linker::<_, WasiSockets>(linker, WasiSocketsView::sockets)
+    }),
+    (&["wasi:sockets/udp-create-socket"], |linker| {
+        wasi_sockets::udp_create_socket::add_to_linker::<_, WasiSockets>(
+            linker,
+            WasiSocketsView::sockets,
+        )
+    }),
+    (&["wasi:clocks/wall-clock"], |linker| {
+        clocks::wall_clock::add_to_linker::<_, WasiClocks>(linker, WasiClocksView::clocks)
+    }),
+    (&["wasi:clocks/monotonic-clock"], |linker| {
+        clocks::monotonic_clock::add_to_linker::<_, WasiClocks>(linker, WasiClocksView::clocks)
+    }),
+    (&["wasi:random/random"], |linker| {
+        random::random::add_to_linker::<_, WasiRandom>(linker, numbers)
+    }),
+    (&["wasi:random/insecure"], |linker| {
+        random::insecure::add_to_linker::<_, WasiRandom>(linker, numbers)
+    }),
+    (&["wasi:random/insecure-seed"], |linker| {
+        random::insecure_seed::add_to_linker::<_, WasiRandom>(linker, numbers)
+    }),
+    (&["wasi:cli/exit"], |linker| {
+        cli::exit::add_to_linker::<_, WasiCli>(linker, WasiCliView::cli)
+    }),
+    (&["wasi:cli/environment"], |linker| {
+        cli::environment::add_to_linker::<_, WasiCli>(linker, WasiCliView::cli)
+    }),
+    (&["wasi:cli/stdin"], |linker| {
+        cli::stdin::add_to_linker::<_, WasiCli>(linker, WasiCliView::cli)
+    }),
+    (&["wasi:cli/stdout"], |linker| {
+        cli::stdout::add_to_linker::<_, WasiCli>(linker, WasiCliView::cli)
+    }),
+    (&["wasi:cli/stderr"], |linker| {
+        cli::stderr::add_to_linker::<_, WasiCli>(linker, WasiCliView::cli)
+    }),
+    (&["wasi:cli/terminal-input"], |linker| {
+        cli::terminal_input::add_to_linker::<_, WasiCli>(linker, WasiCliView::cli)
+    }),
+    (&["wasi:cli/terminal-output"], |linker| {
+        cli::terminal_output::add_to_linker::<_, WasiCli>(linker, WasiCliView::cli)
+    }),
+    (&["wasi:cli/terminal-stdin"], |linker| {
+        cli::terminal_stdin::add_to_linker::<_, WasiCli>(linker, WasiCliView::cli)
+    }),
+    (&["wasi:cli/terminal-stdout"], |linker| {
+        cli::terminal_stdout::add_to_linker::<_, WasiCli>(linker, WasiCliView::cli)
+    }),
+    (&["wasi:cli/terminal-stderr"], |linker| {
+        cli::terminal_stderr::add_to_linker::<_, WasiCli>(linker, WasiCliView::cli)
+    }),
+];
+
+fn numbers(state: &mut GuestState) -> &mut WasiRandomCtx {
+    state.ctx().ctx.random()
+}
+
+impl IoView for GuestState {
+    fn table(&mut self) -> &mut ResourceTable {
+        &mut self.table
+    }
+}
+
+/// Links a component with what it imports.
+///
+/// # Errors
+/// wasmtime's words on what is missing or of another type.
+pub(super) fn linked(loaded: &Loaded, shape: &Shape) -> wasmtime::Result<HostedPre<GuestState>> {
+    let linker = linker(&loaded.engine, &shape.imports)?;
+    HostedPre::new(linker.instantiate_pre(&loaded.component)?)
+}
+
+/// A linker with what these imports name. What none of it adds is found missing when the component is linked.
+fn linker(engine: &Engine, imports: &[String]) -> wasmtime::Result<Linker<GuestState>> {
+    let unversioned = |import: &'_ String| import.split('@').next().unwrap_or_default().to_owned();
+    let imports: BTreeSet<String> = imports.iter().map(unversioned).collect();
+    let mut linker = Linker::new(engine);
+    for (interfaces, add) in ADDS {
+        if interfaces.iter().any(|name| imports.contains(*name)) {
+            add(&mut linker)?;
+        }
+    }
+    Ok(linker)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_offered_has_one_who_adds_it_and_no_other() {
+        let names: Vec<&str> = ADDS.iter().flat_map(|(names, _)| *names).copied().collect();
+        let once: BTreeSet<&str> = names.iter().copied().collect();
+        assert_eq!(names.len(), once.len());
+        for package in super::super::OFFERED {
+            let package = package.split('@').next().unwrap();
+            let interfaces = names
+                .iter()
+                .filter(|name| name.starts_with(&format!("{package}/")));
+            assert!(interfaces.count() > 0, "{package}");
+        }
+    }
+}
