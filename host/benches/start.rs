@@ -22,7 +22,7 @@ use figures::{HEAD, Times, row};
 use rig::{Deployed, Event, Running, RuntimeApi, S3, Shop, root, target_folder};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Starts that are measured of each, in turn, after some that are not.
@@ -119,7 +119,8 @@ impl Subject {
             ] {
                 command.env(name, value);
             }
-            Process::Native(command.spawn().unwrap())
+            // It says that the Runtime API is gone, when that goes.
+            Process::Native(command.stderr(Stdio::null()).spawn().unwrap())
         })
     }
 
