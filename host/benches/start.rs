@@ -58,6 +58,24 @@ fn mount_read_only(folder: &Path) {
     }
 }
 
+/// A package that is mounted so; its folder can be removed once it no longer is.
+struct Mounted(Deployed);
+
+impl Mounted {
+    fn new(package: Deployed) -> Self {
+        mount_read_only(package.folder.path());
+        Self(package)
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let mut unmount = Command::new("umount");
+        let unmount = unmount.arg("--lazy").arg(self.0.folder.path());
+        assert!(unmount.status().unwrap().success(), "{unmount:?}");
+    }
+}
+
 /// The configuration of the demonstration, as JSON.
 fn config() -> String {
     let config: toml::Value = toml::from_str(CONFIG).unwrap();
@@ -125,8 +143,8 @@ impl Subject {
     }
 
     fn ours(name: &'static str, package: Deployed) -> Self {
-        mount_read_only(package.folder.path());
-        Self::new(name, move |api| Process::Ours(package.start_once(api)))
+        let package = Mounted::new(package);
+        Self::new(name, move |api| Process::Ours(package.0.start_once(api)))
     }
 
     /// One start, up to its first response.

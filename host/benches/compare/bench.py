@@ -70,7 +70,8 @@ def install() -> None:
 
 
 def draw(out: Path) -> None:
-    """Draws the samples in a folder, if there is what draws."""
+    """Draws the samples in a folder, if there is what draws; a plot of an earlier run goes either way."""
+    (out / "plot.svg").unlink(missing_ok=True)
     try:
         call([PLOTTER, "-B", HERE / "plot.py", out / "figures.json", out / "plot.svg"])
     except Skipped as problem:

@@ -126,10 +126,11 @@ def put_into_readme(table: str, plot: Path) -> None:
     before, rest = readme.read_text().split(BEGIN)
     after = rest.split(END)[1]
     picture = HERE / "plot.svg"
+    shown = ""
     if plot.is_file():
         shutil.copy(plot, picture)
-    shown = f"![The same figures as a plot]({picture.relative_to(ROOT)})"
-    readme.write_text(f"{before}{BEGIN}\n{table}\n\n{shown}\n\n{END}{after}")
+        shown = f"![The same figures as a plot]({picture.relative_to(ROOT)})\n\n"
+    readme.write_text(f"{before}{BEGIN}\n{table}\n\n{shown}{END}{after}")
 
 
 def samples(row: Figures) -> dict[str, Any]:

@@ -194,9 +194,8 @@ struct Serving {
     handling: watch::Sender<usize>,
 }
 
+// Looks are boxed: most events need none, and a place for one, on the way to S3, would be most of each event's future.
 impl Serving {
-    // Looks are boxed: most events need none, and a place for one, on the way to S3, would be most of each event's future.
-
     /// Before an event: nobody has looked for so long that the channel may stand for something else by now.
     async fn look_before(&self, deadline: Option<Instant>) {
         if let Some(follower) = &self.follower

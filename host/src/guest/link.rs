@@ -172,17 +172,74 @@ fn linker(engine: &Engine, imports: &[String]) -> wasmtime::Result<Linker<GuestS
 mod tests {
     use super::*;
 
+    /// All that components may import, each with a function or a resource that is in it.
+    const INTERFACES: &[(&str, &str)] = &[
+        ("crunchbox:function/config", "tree"),
+        ("crunchbox:function/digests", "digest"),
+        ("crunchbox:function/invocation", "request-id"),
+        ("crunchbox:function/log", "emit"),
+        ("crunchbox:function/objects", "reader"),
+        ("wasi:cli/environment", "get-environment"),
+        ("wasi:cli/exit", "exit"),
+        ("wasi:cli/stderr", "get-stderr"),
+        ("wasi:cli/stdin", "get-stdin"),
+        ("wasi:cli/stdout", "get-stdout"),
+        ("wasi:cli/terminal-input", "terminal-input"),
+        ("wasi:cli/terminal-output", "terminal-output"),
+        ("wasi:cli/terminal-stderr", "get-terminal-stderr"),
+        ("wasi:cli/terminal-stdin", "get-terminal-stdin"),
+        ("wasi:cli/terminal-stdout", "get-terminal-stdout"),
+        ("wasi:clocks/monotonic-clock", "now"),
+        ("wasi:clocks/wall-clock", "now"),
+        ("wasi:config/store", "get"),
+        ("wasi:filesystem/preopens", "get-directories"),
+        ("wasi:filesystem/types", "descriptor"),
+        ("wasi:http/outgoing-handler", "handle"),
+        ("wasi:http/types", "fields"),
+        ("wasi:io/error", "error"),
+        ("wasi:io/poll", "poll"),
+        ("wasi:io/streams", "input-stream"),
+        ("wasi:random/insecure", "get-insecure-random-u64"),
+        ("wasi:random/insecure-seed", "insecure-seed"),
+        ("wasi:random/random", "get-random-u64"),
+        ("wasi:sockets/instance-network", "instance-network"),
+        ("wasi:sockets/ip-name-lookup", "resolve-addresses"),
+        ("wasi:sockets/network", "network"),
+        ("wasi:sockets/tcp", "tcp-socket"),
+        ("wasi:sockets/tcp-create-socket", "create-tcp-socket"),
+        ("wasi:sockets/udp", "udp-socket"),
+        ("wasi:sockets/udp-create-socket", "create-udp-socket"),
+    ];
+
+    /// Whether what is added for these imports has the interface, of whichever version: a linker takes no name twice.
+    fn adds(imports: &[String], (interface, item): (&str, &str)) -> bool {
+        let mut linker = linker(&Engine::default(), imports).unwrap();
+        let versions = (0..30).map(|patch| format!("0.2.{patch}"));
+        let mut versions = versions.chain(["0.1.0", "0.2.0-rc.1"].map(str::to_owned));
+        versions.any(|version| {
+            let mut instance = linker.instance(&format!("{interface}@{version}")).unwrap();
+            instance.func_wrap(item, |_, (): ()| Ok(())).is_err()
+        })
+    }
+
     #[test]
-    fn whatever_is_offered_has_one_who_adds_it_and_no_other() {
-        let names: Vec<&str> = ADDS.iter().flat_map(|(names, _)| *names).copied().collect();
-        let once: BTreeSet<&str> = names.iter().copied().collect();
-        assert_eq!(names.len(), once.len());
-        for package in super::super::OFFERED {
-            let package = package.split('@').next().unwrap();
-            let interfaces = names
-                .iter()
-                .filter(|name| name.starts_with(&format!("{package}/")));
-            assert!(interfaces.count() > 0, "{package}");
+    fn each_interface_is_added_for_whoever_imports_it_in_any_version_and_for_nobody_else() {
+        for each in INTERFACES {
+            let import = format!("{}@0.2.3", each.0);
+            assert!(adds(&[import], *each), "{each:?}");
+            assert!(!adds(&[], *each), "{each:?}");
         }
+    }
+
+    #[test]
+    fn all_of_them_can_be_imported_at_once_and_the_table_names_no_other() {
+        let all: Vec<String> = INTERFACES
+            .iter()
+            .map(|(name, _)| (*name).to_owned())
+            .collect();
+        assert!(INTERFACES.iter().all(|each| adds(&all, *each)));
+        let named = ADDS.iter().flat_map(|(names, _)| *names).copied();
+        let named: BTreeSet<&str> = named.collect();
+        assert_eq!(named, INTERFACES.iter().map(|(name, _)| *name).collect());
     }
 }
