@@ -18,7 +18,7 @@ from tool import EXAMPLES, HERE, ROOT, TARGET, Skipped, call, say, zipped
 WASMTIME = "48.0.8"
 
 #: What serving and compiling ahead take of it.
-FEATURES = ["serve", "run", "compile", "cranelift", "pooling-allocator", "parallel-compilation", "component-model", "logging"]
+FEATURES = "serve run compile cranelift pooling-allocator parallel-compilation component-model component-model-async logging".split()
 
 #: Cloudflare's runtime, from npm.
 WORKERD = "1.20261117.1"
