@@ -46,7 +46,8 @@ def main() -> None:
         for place, (row, middle) in enumerate(zip(rows, middles, strict=True)):
             last = percentile(row[key], 99) if key == "large" else middle
             panel.plot([middle, last], [place, place], color=LATE, linewidth=1)
-            panel.annotate(f" {middle:.3g}", (max(last, middle), place), va="center")
+            shown = f"{middle:,.0f}" if middle >= 100 else f"{middle:.3g}"
+            panel.annotate(f" {shown}", (max(last, middle), place), va="center")
     plot.savefig(target, metadata={"Date": None})
 
 
