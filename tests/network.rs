@@ -10,7 +10,7 @@ mod scratch;
 mod sign;
 mod tcp;
 mod tricks;
-mod web;
+pub(crate) mod web;
 
 use crate::rig::{Finished, Project, Rig, Started, finish};
 use serde_json::{Value, json};

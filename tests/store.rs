@@ -1,18 +1,21 @@
 //! What every store must do, whatever is behind it: one suite for all back-ends.
 
-use crate::rig::{ACCESS_KEY, Fault, Moto, S3, SECRET_KEY, runtime};
+use crate::network::web::Web;
+use crate::rig::{ACCESS_KEY, Fault, Finished, Moto, S3, SECRET_KEY, crunchbox, finish, runtime};
 use bytes::Bytes;
 use crunchbox::store::{
     Ask, Condition, Folder, Found, Location, MemoryStore, S3Store, Store, StoreError, Tag, collect,
     read,
 };
+use std::fs::File;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 fn s3_store(url: &str) -> S3Store {
     let Location::S3(location) = url.parse().unwrap() else {
         panic!("{url}")
     };
-    runtime().block_on(S3Store::connect_as(&location, ACCESS_KEY, SECRET_KEY))
+    S3Store::new(&location).signing_as(ACCESS_KEY, SECRET_KEY)
 }
 
 /// Every rule, on every back-end.
@@ -355,4 +358,50 @@ fn what_is_no_plain_file_in_a_folder_is_not_read() {
             "{key}: {error:?}"
         );
     }
+}
+
+/// What `crunchbox list` comes to with a server's bucket, where only these authorities are trusted.
+fn listed(origin: &str, authorities: &Path) -> Finished {
+    let store = format!("s3://bucket/p?region=eu-west-1&endpoint={origin}&path-style=true");
+    let mut list = crunchbox(&["list", "--store", &store]);
+    list.env("SSL_CERT_FILE", authorities)
+        .env_remove("SSL_CERT_DIR")
+        .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+        .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
+    finish(&mut list)
+}
+
+#[test]
+fn a_server_over_tls_is_asked_only_if_its_authority_is_trusted() {
+    let (web, certificate) = Web::secure();
+    let folder = tempfile::tempdir().unwrap();
+    let (ours, other) = (folder.path().join("ours.pem"), folder.path().join("other"));
+    std::fs::write(&ours, certificate).unwrap();
+    std::fs::write(&other, Web::secure().1).unwrap();
+    let refused = listed(web.origin(), &other);
+    assert!(refused.stderr.contains("certificate"), "{}", refused.stderr);
+    assert!(web.asked().is_empty());
+    // What it answers is no listing, but it was asked.
+    listed(web.origin(), &ours);
+    assert!(web.asked()[0].target.starts_with("/bucket"));
+}
+
+#[test]
+fn a_server_without_tls_is_asked_without_reading_whom_this_machine_trusts() {
+    let web = Web::start();
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("authorities");
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, mode).unwrap();
+    // A pipe opens for writing when somebody opens it for reading, who then finds it empty.
+    let (path, (read, was_read)) = (pipe.clone(), std::sync::mpsc::channel());
+    let writer = std::thread::spawn(move || {
+        File::options().write(true).open(path).unwrap();
+        read.send(()).unwrap();
+    });
+    listed(web.origin(), &pipe);
+    assert!(web.asked()[0].target.starts_with("/bucket"));
+    assert!(was_read.try_recv().is_err());
+    File::open(pipe).unwrap();
+    writer.join().unwrap();
 }

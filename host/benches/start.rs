@@ -18,6 +18,8 @@ mod rig;
 
 mod figures;
 
+use crunchbox::component::Component;
+use crunchbox::release::SealedLimits;
 use figures::{HEAD, Times, row};
 use rig::{Deployed, Event, Running, RuntimeApi, S3, Shop, root, target_folder};
 use std::os::unix::process::CommandExt;
@@ -158,11 +160,19 @@ impl Subject {
     }
 }
 
-/// The package with the demonstration, as `crunchbox package` lays it out.
-fn packaged() -> Deployed {
-    let component = std::fs::read(rig::guest("crunch")).unwrap();
-    let digest = crunchbox::component::Digest::of(&component).to_string();
-    Deployed::with("crunch")
+/// The demonstration as `crunchbox package` and `crunchbox deploy` build it, without debug lines.
+fn demonstration() -> PathBuf {
+    let project = root().join("guest/examples/crunch");
+    let mut build = rig::crunchbox(&["build", "--release", rig::text(&project)]);
+    let built = rig::finish(build.env("CARGO_TARGET_DIR", target_folder().join("bench/guest")));
+    assert_eq!(built.exit, 0, "{}", built.stderr);
+    built.stdout.lines().next_back().unwrap().into()
+}
+
+/// The package with it, as `crunchbox package` lays it out.
+fn packaged(component: &Path) -> Deployed {
+    let digest = Component::read(component).unwrap().digest().to_string();
+    Deployed::with_file(component)
         .file("crunchbox.toml", MANIFEST.as_bytes())
         .file("config.toml", CONFIG.as_bytes())
         .file("guest.digest", digest.as_bytes())
@@ -202,7 +212,10 @@ fn main() {
     have_own_mounts();
     let s3 = S3::start();
     let shop = Shop::in_s3(&s3);
-    shop.deploy("crunch", &config());
+    let guest = demonstration();
+    let component = Component::read(&guest).unwrap();
+    let sealed = shop.release_with(component, &config(), SealedLimits::default());
+    shop.promote(&sealed);
     let caches = tempfile::tempdir().unwrap();
     let following = |cache: &Path| {
         Deployed::following(&shop, "").variable("CRUNCHBOX_CACHE", cache.to_str().unwrap())
@@ -210,7 +223,7 @@ fn main() {
     let (full, empty) = (caches.path().join("full"), caches.path().join("empty"));
     let mut subjects = vec![
         Subject::native(native()),
-        Subject::ours("Crunchbox, no store", packaged()),
+        Subject::ours("Crunchbox, no store", packaged(&guest)),
         Subject::ours("Crunchbox, S3, full cache", following(&full)),
         Subject::ours("Crunchbox, S3, empty cache", following(&empty)),
     ];
@@ -232,7 +245,7 @@ fn main() {
     }
     let asked = |deployed: Deployed| deployed.variable("CRUNCHBOX_TIMINGS", "1");
     for (name, package) in [
-        ("no store", packaged()),
+        ("no store", packaged(&guest)),
         ("S3, full cache", following(&full)),
     ] {
         println!("\n| {name}: phase | ms, median |\n| --- | ---: |");

@@ -52,8 +52,10 @@ impl Cache {
 
     /// Reads an object of at most `limit` bytes, if it is here.
     pub fn read(&self, key: &str, limit: u64) -> Option<Vec<u8>> {
-        let mut bytes = Vec::new();
-        self.file(key)?.take(limit).read_to_end(&mut bytes).ok()?;
+        let file = self.file(key)?;
+        let size = file.metadata().ok()?.len().min(limit);
+        let mut bytes = Vec::with_capacity(usize::try_from(size).ok()?);
+        file.take(limit).read_to_end(&mut bytes).ok()?;
         Some(bytes)
     }
 

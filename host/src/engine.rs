@@ -148,15 +148,32 @@ impl Engines {
         ran
     }
 
+    /// Makes the engine that an artifact will need, before there is one.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub(crate) fn expect(&self, way: Interruption) -> Result<(), EngineError> {
+        self.pool(way).map(drop)
+    }
+
+    fn pool(&self, way: Interruption) -> Result<Option<Engine>, EngineError> {
+        let mut made = self.made();
+        if let Some(pool) = made.pools.get(&way) {
+            return Ok(pool.clone());
+        }
+        let pool = made.pool(way, self.concurrency)?;
+        self.timings.mark("engine made");
+        Ok(pool)
+    }
+
     /// Maps an artifact for the pool, or on demand where it does not fit a place of the pool.
     /// Another stack than the default has an engine of its own, without a pool.
     pub(crate) fn load(&self, artifact: &Artifact, stack: Bytes) -> Result<Loaded, EngineError> {
         let way = artifact.interruption();
         let pool = match stack == STACK {
-            true => self.made().pool(way, self.concurrency)?,
+            true => self.pool(way)?,
             false => None,
         };
-        self.timings.mark("engine made");
         let mapped = pool.and_then(|pool| Some((native::map(&pool, artifact).ok()?, pool)));
         let pooled = mapped.is_some();
         let (component, engine) = match mapped {
@@ -190,9 +207,6 @@ impl Made {
     /// The pool reserves 4 GiB of addresses for each memory. Containers and small processors may not have them: then every
     /// guest runs on demand, slower to start, and otherwise the same.
     fn pool(&mut self, way: Interruption, concurrency: u32) -> Result<Option<Engine>, EngineError> {
-        if let Some(pool) = self.pools.get(&way) {
-            return Ok(pool.clone());
-        }
         let pool = Engine::new(&settings::pooling(way, concurrency)).ok();
         if let Some(engine) = &pool {
             self.clocked(way, engine)?;

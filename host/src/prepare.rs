@@ -1,6 +1,8 @@
 //! From what a channel names to a guest: documents, native code, limits, configuration, load. Each step that is done
 //! stays done, so that a preparation that was broken off by a clock goes on where it was.
 
+mod foreseen;
+
 use crate::address::{Address, Which};
 use crate::component::Digest;
 use crate::config::{Config, Layer};
@@ -21,6 +23,8 @@ use crate::secret::Vault;
 use crate::settings::MachineMemory;
 use crate::telemetry::Log;
 use std::sync::Arc;
+
+pub(crate) use foreseen::Foreseen;
 
 /// Where native code comes from.
 #[derive(Debug)]
@@ -118,6 +122,7 @@ pub struct Preparation {
     sequence: Option<u64>,
     serves: Serves,
     documents: Option<Documents>,
+    foreseen: Option<Foreseen>,
     download: Option<Download>,
     artifact: Option<(Arc<Artifact>, Origin)>,
 }
@@ -130,9 +135,15 @@ impl Preparation {
             sequence,
             serves,
             documents: None,
+            foreseen: None,
             download: None,
             artifact: None,
         }
+    }
+
+    /// Takes native code from there, if it turns out to be what is asked for.
+    pub(crate) fn foresee(&mut self, foreseen: Option<Foreseen>) {
+        self.foreseen = foreseen;
     }
 
     /// The channel's sequence number.
@@ -229,7 +240,16 @@ impl Preparation {
                 if self.artifact.is_some() {
                     return Ok(());
                 }
-                download(reader, &mut self.download, &statement).await?
+                let foreseen = match &mut self.foreseen {
+                    Some(foreseen) => foreseen.ready(&statement).await,
+                    None => None,
+                };
+                // Gone before anything else is fetched: there may be no room for both.
+                self.foreseen = None;
+                match foreseen {
+                    Some(artifact) => (artifact, Origin::Cache),
+                    None => download(reader, &mut self.download, &statement).await?,
+                }
             }
         };
         self.artifact = Some((Arc::new(found.0), found.1));

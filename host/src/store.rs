@@ -266,7 +266,7 @@ pub async fn open(location: &Location) -> Result<Arc<dyn Store>, StoreError> {
     match location {
         Location::Folder(path) => Ok(Arc::new(Folder::new(path))),
         #[cfg(feature = "s3")]
-        Location::S3(s3) => Ok(Arc::new(S3Store::connect(s3).await)),
+        Location::S3(s3) => Ok(Arc::new(S3Store::new(s3))),
         #[cfg(not(feature = "s3"))]
         Location::S3(s3) => Err(StoreError::Unusable {
             store: s3.to_string(),

@@ -36,7 +36,7 @@ impl Shop {
         let Location::S3(location) = url.parse().unwrap() else {
             panic!("{url}")
         };
-        let store = runtime().block_on(S3Store::connect_as(&location, ACCESS_KEY, SECRET_KEY));
+        let store = S3Store::new(&location).signing_as(ACCESS_KEY, SECRET_KEY);
         Self::of(Arc::new(store), url)
     }
 

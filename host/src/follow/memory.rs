@@ -61,10 +61,14 @@ impl Memory {
         let Some(cache) = self.reader.cache() else {
             return;
         };
+        let text = signed.envelope.to_text();
+        if cache.read(key, KEPT_BYTES_MAX).as_deref() == Some(text.as_bytes()) {
+            return;
+        }
         let kept = self.kept(key).map(|kept| kept.channel.sequence);
         if kept.is_none_or(|kept| kept <= signed.channel.sequence) {
             // A full disk costs the next start an answer of the store, and this event nothing.
-            let _ = cache.keep(key, signed.envelope.to_text().as_bytes());
+            let _ = cache.keep(key, text.as_bytes());
         }
     }
 }

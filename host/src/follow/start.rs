@@ -6,8 +6,10 @@ use crate::engine::Engines;
 use crate::error::{Code, Failure, Level};
 use crate::guest::{Guest, SMOKE_TIME};
 use crate::overlay;
+use crate::prepare::{Foreseen, Native};
 use crate::store::Store;
 use crate::watched::Watched;
+use futures_util::future::join;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,12 +38,18 @@ impl Follower {
         time: Duration,
     ) -> Result<Arc<Guest>, Failure> {
         let started = self.pace.now();
-        self.recall();
-        let hurried = match (self.memory().served(), &self.with.bundle) {
+        let served = self.memory().served();
+        let hurried = match (&served, &self.with.bundle) {
             (None, None) => time,
             _ => time.min(WITH_FALLBACK),
         };
-        let first = match self.start_within(hurried, engines).await {
+        // Most often it is what is to serve again.
+        let mut foreseen = served.and_then(|served| {
+            let component = served.channel.serves?.component;
+            Foreseen::begin(&self.with.reader, &self.with.conditions, component)
+        });
+        self.recall();
+        let first = match self.start_within(hurried, engines, &mut foreseen).await {
             Ok(guest) => return Ok(guest),
             Err(failure) => failure,
         };
@@ -71,15 +79,17 @@ impl Follower {
         if left.is_zero() || first.code != Code::StoreUnreachable {
             return Err(first);
         }
-        self.start_within(left, engines).await
+        self.start_within(left, engines, &mut foreseen).await
     }
 
     async fn start_within(
         &mut self,
         time: Duration,
         engines: &Engines,
+        foreseen: &mut Option<Foreseen>,
     ) -> Result<Arc<Guest>, Failure> {
-        match tokio::time::timeout(time, self.start_from_store(time, engines)).await {
+        let start = self.start_from_store(time, engines, foreseen);
+        match tokio::time::timeout(time, start).await {
             Ok(started) => started,
             Err(_) => Err(self.too_slow(time)),
         }
@@ -99,9 +109,17 @@ impl Follower {
         &mut self,
         time: Duration,
         engines: &Engines,
+        foreseen: &mut Option<Foreseen>,
     ) -> Result<Arc<Guest>, Failure> {
         self.pace.looking();
-        self.ask(time).await?;
+        let way = match self.with.conditions.native {
+            Native::Stored(way) => Some(way),
+            Native::Local(_) => None,
+        };
+        // While the store is asked. If it fails, it fails again where it is needed, and says so there.
+        let engine = async { way.map(|way| engines.expect(way)) };
+        let (asked, _made) = join(self.ask(time), engine).await;
+        asked?;
         self.pace.looked();
         let timings = self.with.conditions.log.timings();
         timings.mark("channel asked for");
@@ -112,6 +130,7 @@ impl Follower {
             ));
         };
         let (reader, conditions) = (&self.with.reader, &self.with.conditions);
+        next.preparation.foresee(foreseen.take());
         next.preparation.fetch(reader, conditions, 0).await?;
         timings.mark("release fetched");
         let layers = usable(&self.with.watched)?;

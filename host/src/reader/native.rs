@@ -25,12 +25,8 @@ impl Reader {
         engine: &EngineKey,
     ) -> Result<Option<Statement>, ReadError> {
         let key = self.place.statement(component, engine);
-        if let Some(text) = self.cached(&key, STATEMENT_BYTES_MAX) {
-            // A key may have been taken out of the policy since; then the store may have a newer statement.
-            match self.check_statement(&key, &text, component, engine) {
-                Ok(statement) => return Ok(Some(statement)),
-                Err(_) => self.forget(&key),
-            }
+        if let Some(statement) = self.kept_statement(&key, component, engine) {
+            return Ok(Some(statement));
         }
         match store::read(&*self.store, &key, STATEMENT_BYTES_MAX).await {
             Ok((text, _)) => {
@@ -41,6 +37,29 @@ impl Reader {
             Err(error) if error.is_missing() => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The statement in the cache on the artifact for the first of some engines that has any.
+    pub(crate) fn cached_statement(
+        &self,
+        component: Digest,
+        engines: &[EngineKey],
+    ) -> Option<Statement> {
+        engines.iter().find_map(|engine| {
+            self.kept_statement(&self.place.statement(component, engine), component, engine)
+        })
+    }
+
+    fn kept_statement(
+        &self,
+        key: &str,
+        component: Digest,
+        engine: &EngineKey,
+    ) -> Option<Statement> {
+        let text = self.cached(key, STATEMENT_BYTES_MAX)?;
+        // A key may have been taken out of the policy since; then the store may have a newer statement.
+        let checked = self.check_statement(key, &text, component, engine);
+        checked.inspect_err(|_| self.forget(key)).ok()
     }
 
     fn check_statement(
@@ -91,6 +110,13 @@ impl Reader {
         let file = self.cache.as_ref()?.file(&key)?;
         let size = file.metadata().ok()?.len();
         (size == statement.size).then_some(file)
+    }
+
+    /// The same, copied and proven at once; none if there is none, or not what the statement says.
+    pub(crate) fn copied_artifact(&self, statement: &Statement) -> Option<Artifact> {
+        let key = self.place.artifact(statement.artifact);
+        let file = self.cached_artifact(statement)?;
+        Artifact::copy_of(file, key.as_ref(), statement).ok()
     }
 
     /// Goes on with a download from a file, in pieces between which others have their turn. If the future is dropped,

@@ -6,7 +6,7 @@
 use super::{Ask, Body, Condition, Entry, Found, S3Location, Store, StoreError, Tag};
 use crate::aws::s3::{self as aws, Patience, Trouble, status};
 use arc_swap::ArcSwap;
-use aws_config::{Region, SdkConfig};
+use aws_config::Region;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{Credentials, RequestChecksumCalculation, ResponseChecksumValidation};
@@ -17,6 +17,7 @@ use bytes::Bytes;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+use tokio::sync::OnceCell;
 
 /// S3 answers within some 20 ms in its own region; a function's network that leads nowhere never does.
 const CONNECT_TIME: Duration = Duration::from_secs(1);
@@ -40,11 +41,16 @@ const PATIENCE: Patience = Patience {
 
 /// Objects below a prefix of a bucket.
 pub struct S3Store {
+    place: S3Location,
+    credentials: Option<Credentials>,
+    connected: OnceCell<Connected>,
+    location: String,
+}
+
+/// What the first request makes, and those after it share.
+struct Connected {
     client: ArcSwap<Client>,
     config: aws_sdk_s3::Config,
-    bucket: String,
-    prefix: String,
-    location: String,
 }
 
 impl fmt::Debug for S3Store {
@@ -54,42 +60,62 @@ impl fmt::Debug for S3Store {
 }
 
 impl S3Store {
-    /// A store with the credentials of this process's surroundings, as AWS's own tools find them.
-    pub async fn connect(location: &S3Location) -> Self {
-        Self::with(location, loader(location).load().await)
+    /// A store with the credentials of this process's surroundings, as AWS's own tools find them; they are looked for at the
+    /// first request.
+    pub fn new(location: &S3Location) -> Self {
+        Self {
+            place: location.clone(),
+            credentials: None,
+            connected: OnceCell::new(),
+            location: location.to_string(),
+        }
     }
 
-    /// A store with credentials of its own.
-    pub async fn connect_as(location: &S3Location, access_key: &str, secret_key: &str) -> Self {
+    /// The same store with credentials of its own.
+    #[must_use]
+    pub fn signing_as(mut self, access_key: &str, secret_key: &str) -> Self {
         let credentials = Credentials::new(access_key, secret_key, None, None, "given");
-        let loader = loader(location).credentials_provider(credentials);
-        Self::with(location, loader.load().await)
+        self.credentials = Some(credentials);
+        self
     }
 
-    fn with(location: &S3Location, config: SdkConfig) -> Self {
-        let mut builder = aws_sdk_s3::config::Builder::from(&config);
-        builder = builder.force_path_style(location.path_style);
-        if location.checksums_when_required {
+    async fn client(&self) -> Arc<Client> {
+        let connected = self.connected.get_or_init(|| self.connect()).await;
+        connected.client.load_full()
+    }
+
+    async fn connect(&self) -> Connected {
+        let mut loader = aws::loader(&PATIENCE);
+        if let Some(region) = &self.place.region {
+            loader = loader.region(Region::new(region.clone()));
+        }
+        if let Some(endpoint) = &self.place.endpoint {
+            loader = loader.endpoint_url(endpoint);
+        }
+        if let Some(credentials) = &self.credentials {
+            loader = loader.credentials_provider(credentials.clone());
+        }
+        let mut builder = aws_sdk_s3::config::Builder::from(&loader.load().await);
+        builder = builder.force_path_style(self.place.path_style);
+        if self.place.checksums_when_required {
             builder = builder
                 .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
                 .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
         }
         let config = builder.build();
-        Self {
+        Connected {
             client: ArcSwap::from_pointee(Client::from_conf(config.clone())),
             config,
-            bucket: location.bucket.clone(),
-            prefix: location.prefix.clone(),
-            location: location.to_string(),
         }
     }
 
     /// The key in the bucket.
     fn full(&self, key: &str) -> String {
-        if self.prefix.is_empty() {
+        let prefix = &self.place.prefix;
+        if prefix.is_empty() {
             key.to_owned()
         } else {
-            format!("{}/{key}", self.prefix)
+            format!("{prefix}/{key}")
         }
     }
 
@@ -102,10 +128,10 @@ impl S3Store {
         let seconds = u64::try_from(bytes.len()).unwrap_or(u64::MAX) / WRITE_RATE_MIN;
         let time = READ_TIME + Duration::from_secs(seconds);
         let request = self
-            .client
-            .load()
+            .client()
+            .await
             .put_object()
-            .bucket(&self.bucket)
+            .bucket(&self.place.bucket)
             .key(self.full(key))
             .body(ByteStream::from(bytes));
         let request = match condition {
@@ -147,17 +173,6 @@ impl S3Store {
     }
 }
 
-fn loader(location: &S3Location) -> aws_config::ConfigLoader {
-    let mut loader = aws::loader(&PATIENCE);
-    if let Some(region) = &location.region {
-        loader = loader.region(Region::new(region.clone()));
-    }
-    if let Some(endpoint) = &location.endpoint {
-        loader = loader.endpoint_url(endpoint);
-    }
-    loader
-}
-
 #[async_trait::async_trait]
 impl Store for S3Store {
     fn location(&self) -> &str {
@@ -165,20 +180,24 @@ impl Store for S3Store {
     }
 
     fn wake(&self) {
-        let config = self
+        let Some(connected) = self.connected.get() else {
+            return;
+        };
+        let config = connected
             .config
             .to_builder()
             .http_client(crate::aws::http_client())
             .build();
-        self.client.store(Arc::new(Client::from_conf(config)));
+        let client = Client::from_conf(config);
+        connected.client.store(Arc::new(client));
     }
 
     async fn get(&self, key: &str, ask: Ask) -> Result<Found, StoreError> {
         let mut request = self
-            .client
-            .load()
+            .client()
+            .await
             .get_object()
-            .bucket(&self.bucket)
+            .bucket(&self.place.bucket)
             .key(self.full(key));
         request = request.set_if_none_match(ask.unless.map(|tag| tag.0));
         let from = ask.from;
@@ -230,10 +249,10 @@ impl Store for S3Store {
 
     async fn list(&self, prefix: &str) -> Result<Vec<Entry>, StoreError> {
         let mut pages = self
-            .client
-            .load()
+            .client()
+            .await
             .list_objects_v2()
-            .bucket(&self.bucket)
+            .bucket(&self.place.bucket)
             .prefix(self.full(prefix))
             .into_paginator()
             .send();
@@ -259,10 +278,10 @@ impl Store for S3Store {
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
         let request = self
-            .client
-            .load()
+            .client()
+            .await
             .delete_object()
-            .bucket(&self.bucket)
+            .bucket(&self.place.bucket)
             .key(self.full(key));
         let sent = request.send().await;
         sent.map(drop).map_err(|error| self.classify(key, &error))
