@@ -5,7 +5,9 @@ use crate::rig::{Fault, S3, Seen, Setting, Shop, opened};
 use crunchbox::error::Code;
 use crunchbox::publish::Copied;
 use crunchbox::quantity::Bytes;
+use crunchbox::release::SealedLimits;
 use crunchbox::store::{Folder, Store};
+use std::path::PathBuf;
 use std::time::Duration;
 
 fn is_get(part: &'static str) -> impl Fn(&Seen) -> bool + Send + Sync {
@@ -309,6 +311,48 @@ fn what_is_damaged_in_the_cache_is_fetched_again() {
     s3.inject(Fault::Reset, |_| true, usize::MAX);
     let failure = Setting::of(&shop).cache(&folder).try_start().err().unwrap();
     assert_eq!(failure.code, Code::StoreUnreachable, "{failure}");
+}
+
+#[test]
+fn native_code_that_differs_in_the_cache_by_one_byte_is_fetched_again() {
+    let s3 = S3::start();
+    let shop = Shop::in_s3(&s3);
+    shop.deploy("facts", r#"{"v": 1}"#);
+    let cache = tempfile::tempdir().unwrap();
+    let folder = cache.path().join("cache");
+    Setting::of(&shop).cache(&folder).start();
+    let is_code = |path: &PathBuf| path.extension().is_some_and(|kind| kind == "cwasm");
+    let code = walk(&folder).into_iter().find(is_code).unwrap();
+    let mut bytes = std::fs::read(&code).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&code, bytes).unwrap();
+    s3.forget_requests();
+    let followed = Setting::of(&shop).cache(&folder).start();
+    assert_eq!(followed.serves(), 1);
+    let seen = s3.requests();
+    assert!(
+        seen.iter().any(|seen| seen.key.ends_with(".cwasm")),
+        "{seen:?}"
+    );
+}
+
+#[test]
+fn what_served_before_is_not_what_starts_where_the_channel_names_other_code_by_now() {
+    let s3 = S3::start();
+    let shop = Shop::in_s3(&s3);
+    shop.deploy("facts", r#"{"v": 1}"#);
+    let cache = tempfile::tempdir().unwrap();
+    let folder = cache.path().join("cache");
+    Setting::of(&shop).cache(&folder).start();
+    let other = variant("facts", 1);
+    let digest = other.digest();
+    let limits = SealedLimits::default();
+    shop.promote(&shop.release_with(other, r#"{"v": 2}"#, limits));
+    let followed = Setting::of(&shop).cache(&folder).start();
+    assert_eq!(followed.serves(), 2);
+    let serving = followed.host.guest().identity().component.clone();
+    assert_eq!(serving, digest.to_string());
 }
 
 fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
