@@ -3,10 +3,14 @@
 
 use crate::hostile::starting_forever;
 use crate::rig::shop::shape;
-use crate::rig::{Deployed, Event, Running, RuntimeApi, S3, Shop, guest, text};
+use crate::rig::{Deployed, Event, Rig, Running, RuntimeApi, S3, Shop, guest, runtime, text};
 use crunchbox::component::Component;
+use crunchbox::engine::Engines;
+use crunchbox::error::Code;
+use crunchbox::event::Invocation;
 use crunchbox::release::Contents;
 use serde_json::Value;
+use std::sync::Arc;
 use std::time::Duration;
 
 fn hurried(event: &str) -> Event {
@@ -153,4 +157,41 @@ fn a_package_needs_no_component_where_its_digest_stands_beside_native_code() {
     let error = api.answer();
     assert_eq!(error.json()["errorType"], "Crunchbox.ComponentUnreadable");
     assert!(error.text().contains("guest.digest"), "{}", error.text());
+}
+
+#[test]
+fn a_front_where_the_guests_run_has_its_answer_on_time_though_a_guest_keeps_its_thread() {
+    let rig = Rig::of("work").as_on_lambda();
+    let host = Arc::new(rig.time(Duration::from_millis(20)).start().host);
+    let engines = Arc::clone(host.engines());
+    let front = async move {
+        let handle = |event: &str| {
+            let event = event.as_bytes().to_vec();
+            host.handle(Invocation {
+                event,
+                ..Invocation::default()
+            })
+        };
+        let quick = handle("\"nothing\"").await.result;
+        // Half a second, in which it asks for nothing.
+        let late = handle("\"sha256 5000\"").await.result;
+        (quick, late, host.is_spent())
+    };
+    let (quick, late, is_spent) = runtime().block_on(engines.carry(front)).unwrap();
+    assert_eq!(quick.unwrap(), "0");
+    assert_eq!(late.unwrap_err().code, Code::TimeLimit);
+    assert!(is_spent);
+}
+
+#[test]
+fn a_front_that_panics_where_the_guests_run_is_a_failure() {
+    let engines = Engines::start(1).unwrap();
+    let front = async {
+        if true {
+            panic!("a {}", "bug")
+        }
+    };
+    let failure = runtime().block_on(engines.carry(front)).unwrap_err();
+    assert_eq!(failure.code, Code::HostPanic);
+    assert!(failure.message.ends_with("a bug"), "{failure}");
 }

@@ -8,6 +8,7 @@ pub mod compile;
 pub mod folder;
 pub mod key;
 mod native;
+mod overdue;
 mod settings;
 mod ticker;
 mod workers;
@@ -20,7 +21,9 @@ use crate::telemetry::Timings;
 use arc_swap::ArcSwap;
 use artifact::{Artifact, ArtifactError};
 use folder::TrustedFolder;
+use futures_util::future::Either;
 use key::{EngineKey, Interruption};
+use overdue::Watch;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,6 +42,7 @@ pub struct Engines {
     made: Mutex<Made>,
     /// Others take their place when a guest that nobody can stop keeps one of them.
     workers: ArcSwap<Workers>,
+    watch: Watch,
     /// A guest that nobody can stop still has its thread, or the host panicked.
     spent: AtomicBool,
     timings: Timings,
@@ -100,6 +104,7 @@ impl Engines {
             concurrency,
             made: Mutex::default(),
             workers: ArcSwap::from_pointee(workers),
+            watch: Watch::default(),
             spent: AtomicBool::new(false),
             timings: Timings::default(),
         })
@@ -135,17 +140,53 @@ impl Engines {
         task: impl Future<Output = R> + Send + 'static,
         overdue: Option<Instant>,
     ) -> Result<Option<R>, Failure> {
-        let ran = self.workers.load().run(task, overdue).await;
+        let is_watched = self.watch.is_watched();
+        if is_watched {
+            // A thread of tokio's runs three tasks in a row that wake each other; the fourth, which would send the response,
+            // goes to another thread, whose waking takes longer than all of them. So the row begins anew here.
+            tokio::task::yield_now().await;
+        }
+        let late = async {
+            match overdue {
+                None => std::future::pending().await,
+                Some(overdue) if is_watched => self.watch.until(overdue).await,
+                Some(overdue) => tokio::time::sleep_until(overdue.into()).await,
+            }
+        };
+        let ran = self.workers.load().run(task, late).await;
         if !matches!(ran, Ok(Some(_))) {
             self.spent.store(true, Ordering::Release);
         }
         if let Ok(None) = ran
+            // The front that runs on them has others, and ends.
+            && !is_watched
             // Where there are no more threads, what comes next is given up as well, and the process replaced.
             && let Ok(workers) = Workers::start(self.concurrency)
         {
             self.workers.store(Arc::new(workers));
         }
         ran
+    }
+
+    /// Runs a front on the threads of the guests, so that an event needs no other thread's turn to come to its guest and
+    /// back. This thread waits, and watches over guests that nobody can stop.
+    ///
+    /// # Errors
+    /// [`Code::HostPanic`] when the front panicked.
+    pub async fn carry<R: Send + 'static>(
+        &self,
+        front: impl Future<Output = R> + Send + 'static,
+    ) -> Result<R, Failure> {
+        let workers = self.workers.load_full();
+        let never = std::future::pending::<()>();
+        let ran = std::pin::pin!(workers.run(front, never));
+        match futures_util::future::select(ran, std::pin::pin!(self.watch.watch())).await {
+            Either::Left((ran, _)) => {
+                let gone = || Failure::new(Code::HostPanic, "the front was given up");
+                ran?.ok_or_else(gone)
+            }
+            Either::Right((never, _)) => match never {},
+        }
     }
 
     /// Makes the engine that an artifact will need, before there is one.

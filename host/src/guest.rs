@@ -245,17 +245,23 @@ impl Guest {
     }
 
     /// Handles one event in an instance of its own.
-    async fn invoke(&self, mut invocation: Invocation, seen: Seen, term: Term) -> Outcome {
+    async fn invoke(
+        &self,
+        mut invocation: Invocation,
+        seen: Seen,
+        term: Term,
+    ) -> (Outcome, Remains) {
+        let refused = |failure| (Outcome::refused(failure), Remains::default());
         let event = match check_event(std::mem::take(&mut invocation.event)) {
             Ok(event) => event,
-            Err(failure) => return Outcome::refused(failure),
+            Err(failure) => return refused(failure),
         };
         let running = self.running();
         let facts = self.facts(invocation, term.deadline);
         let reach = Arc::clone(&self.reach);
         let mut store = match self.store(facts, &seen, reach) {
             Ok(store) => store,
-            Err(failure) => return Outcome::refused(failure),
+            Err(failure) => return refused(failure),
         };
         let mut clock = Clock::default();
         let call = self.call(&mut store, &event, &mut clock);
@@ -295,11 +301,15 @@ impl Guest {
         if let Some(scratch) = store.data_mut().scratch.take() {
             scratch.remove().await;
         }
-        Outcome {
+        let outcome = Outcome {
             served: Some(Arc::clone(&self.identity)),
             result,
             usage,
-        }
+        };
+        let remains = Remains {
+            _store: Some(Box::new(store)),
+        };
+        (outcome, remains)
     }
 
     async fn call(
@@ -351,6 +361,13 @@ impl Guest {
         });
         Ok(store)
     }
+}
+
+/// What an event leaves behind: its instance, which still has its place among those that run at once. To let go of it takes
+/// as long as to make it, and whoever waits for the response need not wait for that.
+#[derive(Default)]
+pub(crate) struct Remains {
+    _store: Option<Box<dyn Send>>,
 }
 
 /// What an event was allowed, for the words on what struck.

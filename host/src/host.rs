@@ -5,7 +5,7 @@ use crate::engine::Engines;
 use crate::engine::artifact::Artifact;
 use crate::error::{Code, Failure};
 use crate::event::{Invocation, Outcome};
-use crate::guest::{Guest, Parts};
+use crate::guest::{Guest, Parts, Remains};
 use crate::quantity::Time;
 use crate::telemetry::Log;
 use arc_swap::ArcSwap;
@@ -67,6 +67,11 @@ impl Host {
         }
     }
 
+    /// The engines that guests run on.
+    pub fn engines(&self) -> &Arc<Engines> {
+        &self.engines
+    }
+
     /// Whether guests that fit it run from a pool of places.
     pub fn has_pool(&self) -> bool {
         self.engines.has_pool()
@@ -86,25 +91,25 @@ impl Host {
     /// Handles one event. Never panics, and never waits longer than until the caller's deadline, or the function's time
     /// limit for a place and again for the guest.
     pub async fn handle(&self, invocation: Invocation) -> Outcome {
-        let place = match self.place(invocation.deadline).await {
-            Ok(place) => place,
-            Err(failure) => return Outcome::refused(failure),
-        };
-        let outcome = self.guest().handle(&self.engines, invocation, &self.log);
-        let outcome = outcome.await;
-        drop(place);
-        outcome
+        self.handle_by(self.guest(), invocation, &self.log).await
     }
 
     /// The same with a guest that was loaded for this host earlier, and a log of the event's own.
-    pub async fn handle_by(&self, guest: Arc<Guest>, invocation: Invocation, log: Log) -> Outcome {
+    pub async fn handle_by(&self, guest: Arc<Guest>, invocation: Invocation, log: &Log) -> Outcome {
         let place = match self.place(invocation.deadline).await {
             Ok(place) => place,
             Err(failure) => return Outcome::refused(failure),
         };
-        let outcome = guest.handle(&self.engines, invocation, &log).await;
-        drop(place);
+        let (outcome, remains) = guest.handle(&self.engines, invocation, log).await;
+        drop((remains, place));
         outcome
+    }
+
+    /// The same where one event runs at a time, and what remains of it is dropped before the next: after the response is
+    /// on its way.
+    pub(crate) async fn handle_alone(&self, invocation: Invocation) -> (Outcome, Remains) {
+        let guest = self.guest();
+        guest.handle(&self.engines, invocation, &self.log).await
     }
 
     /// Waits for a place among those that run at once.

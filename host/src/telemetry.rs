@@ -2,12 +2,12 @@
 //! on a thread of its own, so that neither a guest nor a slow reader of the log holds up the event's path.
 
 mod line;
+mod outgoing;
 mod timings;
 
 use crate::error::Level;
+use outgoing::Outgoing;
 use std::io::Write;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub(crate) use line::printable;
@@ -32,16 +32,10 @@ pub enum Format {
 pub struct Log {
     format: Format,
     threshold: Level,
-    lines: Sender<Message>,
-    /// Bytes that are not written yet.
-    unwritten: Arc<AtomicUsize>,
+    outgoing: Arc<Outgoing>,
     copy: Option<Copied>,
     timings: Timings,
 }
-
-/// The most of them: a reader that has stopped must not fill this machine's memory. Lambda's log is waited for between
-/// events, and an event's part of it has a limit far below this.
-const UNWRITTEN_BYTES_MAX: usize = 64 << 20;
 
 /// A second reader of the lines, who has them in a shape of its own.
 #[derive(Clone)]
@@ -56,12 +50,6 @@ impl std::fmt::Debug for Copied {
     }
 }
 
-#[derive(Debug)]
-enum Message {
-    Line(String),
-    Flush(Sender<()>),
-}
-
 impl Log {
     /// A log that writes lines of at least `threshold` to `out`, on a thread of its own.
     ///
@@ -72,17 +60,10 @@ impl Log {
         threshold: Level,
         out: impl Write + Send + 'static,
     ) -> std::io::Result<Self> {
-        let (lines, receiver) = channel();
-        let unwritten = Arc::new(AtomicUsize::new(0));
-        std::thread::Builder::new().name("log".to_owned()).spawn({
-            let unwritten = Arc::clone(&unwritten);
-            move || write_all(&receiver, &unwritten, out)
-        })?;
         Ok(Self {
             format,
             threshold,
-            lines,
-            unwritten,
+            outgoing: Arc::new(Outgoing::new(out)?),
             copy: None,
             timings: Timings::default(),
         })
@@ -129,19 +110,25 @@ impl Log {
         }
     }
 
-    /// The same, as JSON whatever this log's shape is: for lines that a program reads.
-    pub fn write_json(&self, line: &Line<'_>) {
-        if line.level >= self.threshold {
-            self.rendered(line, line.render(Format::Json));
+    /// Writes a line, unless it is milder than the threshold, and waits until it and all before it have left the process.
+    pub fn write_out(&self, format: Format, line: &Line<'_>) {
+        if line.level < self.threshold {
+            return self.flush();
         }
+        self.copy(line);
+        self.outgoing.push_and_write(ended(line.render(format)));
     }
 
     /// Writes a line that has its shape already.
     pub(crate) fn rendered(&self, line: &Line<'_>, text: String) {
+        self.copy(line);
+        self.raw(text);
+    }
+
+    fn copy(&self, line: &Line<'_>) {
         if let Some(copy) = &self.copy {
             (copy.reader)(&line.render(copy.format));
         }
-        self.raw(text);
     }
 
     /// A line in this log's shape.
@@ -162,48 +149,24 @@ impl Log {
     }
 
     /// Writes text as it is, a line break added. While nobody reads, and very much waits to be, it is left out.
-    pub fn raw(&self, mut text: String) {
-        text.push('\n');
-        let before = self.unwritten.fetch_add(text.len(), Ordering::Relaxed);
-        if before > UNWRITTEN_BYTES_MAX {
-            self.unwritten.fetch_sub(text.len(), Ordering::Relaxed);
-            return;
-        }
-        // The writer ends only with the process; a line that it can't take any more has no reader.
-        let _ = self.lines.send(Message::Line(text));
+    pub fn raw(&self, text: String) {
+        self.outgoing.push(ended(text));
     }
 
-    /// The same, but no longer than `time`: whoever reads the lines may have stopped, and this is to end.
+    /// The same as [`Self::flush`], but no longer than `time`: whoever reads the lines may have stopped, and this is to end.
     pub fn flush_within(&self, time: std::time::Duration) {
-        let (done, wait) = channel();
-        if self.lines.send(Message::Flush(done)).is_ok() {
-            let _ = wait.recv_timeout(time);
-        }
+        self.outgoing.write_within(time);
     }
 
     /// Waits until everything written before has left the process; Lambda freezes it afterwards.
     pub fn flush(&self) {
-        let (done, wait) = channel();
-        if self.lines.send(Message::Flush(done)).is_ok() {
-            let _ = wait.recv();
-        }
+        self.outgoing.write();
     }
 }
 
-fn write_all(messages: &Receiver<Message>, unwritten: &AtomicUsize, mut out: impl Write) {
-    for message in messages {
-        match message {
-            // A log nobody reads must not end the program: a closed pipe is no reason to lose events.
-            Message::Line(text) => {
-                let _unread = out.write_all(text.as_bytes());
-                unwritten.fetch_sub(text.len(), Ordering::Relaxed);
-            }
-            Message::Flush(done) => {
-                let _ = out.flush();
-                let _ = done.send(());
-            }
-        }
-    }
+fn ended(mut text: String) -> String {
+    text.push('\n');
+    text
 }
 
 /// A place in memory that a log can write to, for tests and for reports that quote lines.
@@ -233,7 +196,9 @@ impl Write for Memory {
 
 #[cfg(test)]
 mod tests {
+    use super::outgoing::WAITING_BYTES_MAX;
     use super::*;
+    use std::sync::mpsc::{Receiver, channel};
 
     /// A reader that reads nothing until it is told to.
     struct Stuck(Receiver<()>, Memory);
@@ -258,11 +223,11 @@ mod tests {
         for _ in 0..100 {
             log.raw(line.clone());
         }
-        assert!(log.unwritten.load(Ordering::Relaxed) < UNWRITTEN_BYTES_MAX + (2 << 20));
+        assert!(log.outgoing.bytes() < WAITING_BYTES_MAX + (2 << 20));
         log.flush_within(std::time::Duration::ZERO);
         drop(go_on);
         log.flush();
-        assert_eq!(log.unwritten.load(Ordering::Relaxed), 0);
+        assert_eq!(log.outgoing.bytes(), 0);
         assert!((64..70).contains(&memory.text().lines().count()));
     }
 }

@@ -132,6 +132,7 @@ pub struct Rig {
     component: PathBuf,
     function: Function,
     at_once: u32,
+    interruption: Interruption,
 }
 
 impl Rig {
@@ -153,7 +154,14 @@ impl Rig {
             component: component.to_owned(),
             function,
             at_once: 2,
+            interruption: Interruption::Epoch,
         }
+    }
+
+    /// As on Lambda: one event at a time, in a guest that nothing interrupts.
+    pub fn as_on_lambda(mut self) -> Self {
+        self.interruption = Interruption::Replace;
+        self.at_once(1)
     }
 
     /// How many events may run at once; two unless said.
@@ -205,7 +213,10 @@ impl Rig {
             .build()
             .unwrap();
         let surroundings = Surroundings {
-            artifacts: artifacts(),
+            artifacts: Artifacts {
+                interruption: self.interruption,
+                ..artifacts()
+            },
             log,
             concurrency: self.at_once,
         };

@@ -247,8 +247,7 @@ impl<'a> Session<'a> {
             request_id: request_id(),
             ..Invocation::default()
         };
-        host.handle_by(host.guest(), invocation, self.log.clone())
-            .await
+        host.handle_by(host.guest(), invocation, &self.log).await
     }
 
     /// A host for the project's configuration, with the event's own on top where it has one.

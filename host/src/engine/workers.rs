@@ -1,8 +1,9 @@
 //! Threads of their own for guests, so that none of them can occupy the thread of a front.
 
 use crate::error::{Code, Failure};
+use futures_util::future::{Either, select};
 use std::future::Future;
-use std::time::Instant;
+use std::pin::pin;
 use tokio::runtime::Runtime;
 
 #[derive(Debug)]
@@ -20,22 +21,19 @@ impl Workers {
         Ok(Self(Some(runtime)))
     }
 
-    /// Runs a task, and waits for it until `overdue`; then there is nothing. A panic in it becomes a failure.
+    /// Runs a task, and waits for it until it is `late`; then there is nothing. A panic in it becomes a failure.
     pub(super) async fn run<R: Send + 'static>(
         &self,
         task: impl Future<Output = R> + Send + 'static,
-        overdue: Option<Instant>,
+        late: impl Future<Output = ()>,
     ) -> Result<Option<R>, Failure> {
         let Some(runtime) = &self.0 else {
             return Err(Failure::new(Code::HostPanic, "the host is shutting down"));
         };
         let mut task = AbortOnDrop(runtime.spawn(task));
-        let finished = match overdue {
-            None => (&mut task.0).await,
-            Some(overdue) => match tokio::time::timeout_at(overdue.into(), &mut task.0).await {
-                Ok(finished) => finished,
-                Err(_) => return Ok(None),
-            },
+        let finished = match select(&mut task.0, pin!(late)).await {
+            Either::Left((finished, _)) => finished,
+            Either::Right(_) => return Ok(None),
         };
         finished
             .map(Some)
@@ -43,11 +41,11 @@ impl Workers {
     }
 }
 
-/// One for each event that runs at once, and no more than there are processors; where it is one, those are not counted, which
-/// takes a dozen reads of the system's files.
+/// One for each event that runs at once, and no more than there are processors. Where it is one, those are not counted, which
+/// takes a dozen reads of the system's files, and there is another for what cannot wait until the guest has come to its end.
 fn threads(concurrency: u32) -> usize {
     match concurrency {
-        0 | 1 => 1,
+        0 | 1 => 2,
         more => {
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
             usize::try_from(more).map_or(cores, |more| more.min(cores))
@@ -90,6 +88,7 @@ fn panic_message(error: tokio::task::JoinError) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::future::{pending, ready};
 
     #[tokio::test]
     async fn a_panic_of_the_host_is_an_outcome_and_the_next_task_runs() {
@@ -99,10 +98,10 @@ mod tests {
                 panic!("a {}", "bug")
             }
         };
-        let failure = workers.run(panic, None).await.unwrap_err();
+        let failure = workers.run(panic, pending()).await.unwrap_err();
         assert_eq!(failure.code, Code::HostPanic);
         assert_eq!(failure.message, "the host panicked: a bug");
-        assert_eq!(workers.run(async { 1 }, None).await, Ok(Some(1)));
+        assert_eq!(workers.run(async { 1 }, pending()).await, Ok(Some(1)));
     }
 
     #[tokio::test]
@@ -111,9 +110,9 @@ mod tests {
         let (release, held) = std::sync::mpsc::channel::<()>();
         // As a guest that computes: it never comes back to the runtime.
         let task = async move { held.recv() };
-        let waited = workers.run(task, Some(Instant::now())).await;
+        let waited = workers.run(task, ready(())).await;
         assert_eq!(waited, Ok(None));
         drop(release);
-        assert_eq!(workers.run(async { 1 }, None).await, Ok(Some(1)));
+        assert_eq!(workers.run(async { 1 }, pending()).await, Ok(Some(1)));
     }
 }

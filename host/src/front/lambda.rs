@@ -12,6 +12,7 @@ use crate::error::{Code, Failure, Level};
 use crate::event::{Invocation, Outcome, check_json};
 use crate::follow::Follower;
 use crate::front::REPORT_RESERVE;
+use crate::guest::Remains;
 use crate::host::Host;
 use crate::limit::Says;
 use crate::quantity::Time;
@@ -22,6 +23,7 @@ use futures_util::FutureExt;
 use futures_util::future::Either;
 use http::HeaderValue;
 use start::Started;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 use summary::Standing;
@@ -78,6 +80,12 @@ pub async fn serve(variables: Variables<'_>, log: &Log) -> Ended {
         Err(error) => Err(Failure::from(error)),
     };
     match started {
+        Ok((started, 1)) => {
+            let engines = Arc::clone(started.host.engines());
+            let front = async move { serve_from(&api, started, 1, stop).await };
+            let ended = engines.carry(front).await;
+            ended.unwrap_or_else(Ended::Failed)
+        }
         Ok((started, concurrency)) => serve_from(&api, started, concurrency, stop).await,
         Err(failure) => init_failed(&api, failure, log).await,
     }
@@ -137,8 +145,8 @@ async fn serve_from(api: &RuntimeApi, started: Started, concurrency: u32, stop: 
 /// One loop per event that may be handled at once. The first that has to end, or SIGTERM, ends all: the others answer what
 /// they have and ask for no more, and only those that wait for an event are cut off.
 async fn poll(api: &RuntimeApi, state: &Serving, concurrency: u32, stop: Signal) -> Ended {
-    let loops = (0..concurrency).map(|_| poll_one(api, state).boxed_local());
-    let loops = loops.chain([stopped(state, stop).boxed_local()]);
+    let loops = (0..concurrency).map(|_| poll_one(api, state).boxed());
+    let loops = loops.chain([stopped(state, stop).boxed()]);
     let (first, _, others) = futures_util::future::select_all(loops).await;
     let is_stopped = matches!(first, Ended::Stopped);
     let mut handling = state.handling.subscribe();
@@ -315,7 +323,7 @@ async fn poll_one(api: &RuntimeApi, state: &Serving) -> Ended {
             .map(|deadline| instant_of(deadline, SystemTime::now()));
         state.check_timeout(left(deadline)).await;
         state.look_before(deadline).await;
-        let outcome = answer(api, &state.host, &next, deadline).await;
+        let outcome = answer(api, state, &next, deadline).await;
         state.tell_timings();
         state.summarise(&next, &outcome);
         state.look_after(deadline).await;
@@ -333,11 +341,12 @@ async fn poll_one(api: &RuntimeApi, state: &Serving) -> Ended {
 /// Handles an event and posts what it came to. A response that the API does not take becomes a failure.
 async fn answer(
     api: &RuntimeApi,
-    host: &Host,
+    state: &Serving,
     next: &NextEvent,
     deadline: Option<Instant>,
 ) -> Outcome {
-    let mut outcome = handle(host, next, deadline).await;
+    let host = &state.host;
+    let (mut outcome, _remains) = handle(state, next, deadline).await;
     host.log().timings().mark("event handled");
     if let Ok(response) = &outcome.result {
         match api.post_response(next, response).await {
@@ -353,12 +362,17 @@ async fn answer(
     outcome
 }
 
-async fn handle(host: &Host, next: &NextEvent, deadline: Option<Instant>) -> Outcome {
+async fn handle(
+    state: &Serving,
+    next: &NextEvent,
+    deadline: Option<Instant>,
+) -> (Outcome, Remains) {
     if let Some(context) = &next.client_context
         && let Err(problem) = check_json(context)
     {
         let message = format!("the client context is not one JSON text: {problem}");
-        return Outcome::refused(Failure::new(Code::ClientContext, message));
+        let failure = Failure::new(Code::ClientContext, message);
+        return (Outcome::refused(failure), Remains::default());
     }
     let invocation = Invocation {
         event: next.body.to_vec(),
@@ -370,7 +384,10 @@ async fn handle(host: &Host, next: &NextEvent, deadline: Option<Instant>) -> Out
         client_context: next.client_context.clone(),
         identity: next.identity.clone(),
     };
-    host.handle(invocation).await
+    match state.alone {
+        true => state.host.handle_alone(invocation).await,
+        false => (state.host.handle(invocation).await, Remains::default()),
+    }
 }
 
 /// The caller's deadline, in milliseconds since 1970, on the monotonic clock and less the time to report in.

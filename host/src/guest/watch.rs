@@ -1,7 +1,7 @@
 //! Where a guest runs: on a thread of the engines', watched by who waits for it. A guest that nothing interrupts is given up
 //! a little after its deadline: what it came to is told from here, and the process has to be replaced.
 
-use super::{Allowed, Guest, failure};
+use super::{Allowed, Guest, Remains, failure};
 use crate::engine::Engines;
 use crate::error::Failure;
 use crate::event::{Invocation, Outcome, Usage};
@@ -76,21 +76,21 @@ impl Term {
 }
 
 impl Guest {
-    /// Handles one event on a thread for guests.
+    /// Handles one event on a thread for guests. What remains of it is to be dropped before the next takes its place.
     pub(crate) async fn handle(
         self: Arc<Self>,
         engines: &Engines,
         invocation: Invocation,
         log: &Log,
-    ) -> Outcome {
+    ) -> (Outcome, Remains) {
         let term = Term::new(self.limits.time, invocation.deadline);
         let seen = Seen::new(&self, log, &invocation.request_id);
         let (guest, shared) = (Arc::clone(&self), seen.clone());
         let task = async move { guest.invoke(invocation, shared, term).await };
         match engines.run(task, self.overdue(&term)).await {
-            Ok(Some(outcome)) => outcome,
-            Ok(None) => self.given_up(&seen, &term).await,
-            Err(failure) => Outcome::refused(failure),
+            Ok(Some(handled)) => handled,
+            Ok(None) => (self.given_up(&seen, &term).await, Remains::default()),
+            Err(failure) => (Outcome::refused(failure), Remains::default()),
         }
     }
 

@@ -6,7 +6,7 @@ use super::{NextEvent, Serving};
 use crate::error::{Failure, Level};
 use crate::event::{Identity, Outcome};
 use crate::follow::Counts;
-use crate::telemetry::{Line, Scope, Source};
+use crate::telemetry::{Format, Line, Scope, Source};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -53,11 +53,12 @@ impl Serving {
             fields: &fields,
             top: metrics.as_deref().unwrap_or_default(),
         };
-        if metrics.is_some() {
-            self.host.log().write_json(&line);
-        } else {
-            self.host.log().write(&line);
-        }
+        let log = self.host.log();
+        let format = match &metrics {
+            Some(_) => Format::Json,
+            None => log.format(),
+        };
+        log.write_out(format, &line);
     }
 }
 

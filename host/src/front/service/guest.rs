@@ -173,7 +173,7 @@ impl Backend for Guests {
             client_context: call.client_context,
             identity: None,
         };
-        let outcome = host.handle_by(guest, invocation, log).await;
+        let outcome = host.handle_by(guest, invocation, &log).await;
         // No place came free: Lambda would have started another environment, or said so.
         if outcome
             .result
