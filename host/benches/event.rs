@@ -1,6 +1,7 @@
 //! An event at the boundary of the host, `Host::handle`, side by side with the same work by the same code called natively;
 //! and an event of which a guest does nothing, which is what the engine costs: a store, an instance, a call, and letting go
-//! of them. The host is called where Lambda's front calls it, on the thread of the guests.
+//! of them. The host is called where Lambda's front calls it, on the thread of the guests; the native code in a process of its
+//! own, since the SDK's logger, once it is there, would take in what wasmtime says of each step.
 //!
 //! `cargo bench --profile dev --config profile.dev.opt-level=3 --bench event`.
 #![allow(clippy::unwrap_used, reason = "a measurement that fails has no figure")]
@@ -22,13 +23,17 @@ use crunchbox::event::Invocation;
 use crunchbox::host::Host;
 use figures::{HEAD, Times, row};
 use rig::{Rig, runtime};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Rounds in which each has its turn, and events in a turn, the first of them not counted.
+/// Rounds in which each has its turn, and events in a turn, of which the first are not counted.
 const ROUNDS: usize = 20;
-const TURN: usize = 200;
-const UNCOUNTED: usize = 20;
+const TURN: usize = 400;
+const UNCOUNTED: usize = 100;
+
+/// Asks for the native code alone.
+const NATIVE: &str = "--native";
 
 const CONFIG: &str = include_str!("../../guest/examples/crunch/config.toml");
 const EVENT: &str = include_str!("compare/events/ten-records.json");
@@ -52,10 +57,10 @@ impl Subject {
         }
     }
 
-    fn turn(&mut self, config: &str) {
+    fn turn(&mut self) {
         let times = match &self.host {
             Some(host) => hosted(Arc::clone(host), self.event),
-            None => native(self.event, config),
+            None => native(),
         };
         self.times.extend(times);
     }
@@ -79,22 +84,35 @@ fn hosted(host: Arc<Host>, event: &'static str) -> Vec<Duration> {
     runtime().block_on(engines.carry(turn)).unwrap()
 }
 
-fn native(event: &str, config: &str) -> Vec<Duration> {
-    let made = crunchbox_sdk::testing::Made::new().config(config);
-    let once = |_| {
-        let before = Instant::now();
-        let event = serde_json::from_str(event).unwrap();
-        let response = made.run(|_| crunch::crunch(event)).unwrap();
-        std::hint::black_box(serde_json::to_string(&response).unwrap());
-        before.elapsed()
-    };
-    (0..TURN).map(once).collect::<Vec<_>>().split_off(UNCOUNTED)
+/// The times of a process that does nothing else.
+fn native() -> Vec<Duration> {
+    let mut process = Command::new(std::env::current_exe().unwrap());
+    let output = process.arg(NATIVE).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let times = text.lines().map(|nanos| nanos.parse().unwrap());
+    times.map(Duration::from_nanos).collect()
 }
 
-fn table(mut subjects: Vec<Subject>, config: &str) {
+/// What that process does.
+fn call_natively(config: &str) {
+    let made = crunchbox_sdk::testing::Made::new().config(config);
+    for turn in 0..TURN {
+        let before = Instant::now();
+        let event = serde_json::from_str(EVENT).unwrap();
+        let response = made.run(|_| crunch::crunch(event)).unwrap();
+        std::hint::black_box(serde_json::to_string(&response).unwrap());
+        let took = before.elapsed();
+        if turn >= UNCOUNTED {
+            println!("{}", took.as_nanos());
+        }
+    }
+}
+
+fn table(mut subjects: Vec<Subject>) {
     for _ in 0..ROUNDS {
         for subject in &mut subjects {
-            subject.turn(config);
+            subject.turn();
         }
     }
     println!("{HEAD}");
@@ -110,36 +128,33 @@ fn table(mut subjects: Vec<Subject>, config: &str) {
 fn main() {
     let config: toml::Value = toml::from_str(CONFIG).unwrap();
     let config = serde_json::to_string(&config).unwrap();
+    if std::env::args().any(|argument| argument == NATIVE) {
+        return call_natively(&config);
+    }
     let crunch = || Rig::of("crunch").config(&config);
-    table(
-        vec![
-            Subject::new("10 records, the native call", EVENT, None),
-            Subject::new(
-                "10 records, as on Lambda",
-                EVENT,
-                Some(crunch().as_on_lambda()),
-            ),
-            Subject::new(
-                "10 records, interruptible",
-                EVENT,
-                Some(crunch().at_once(1)),
-            ),
-        ],
-        &config,
-    );
-    table(
-        vec![
-            Subject::new(
-                "nothing, as on Lambda",
-                "0",
-                Some(Rig::of("echo").as_on_lambda()),
-            ),
-            Subject::new(
-                "nothing, interruptible",
-                "0",
-                Some(Rig::of("echo").at_once(1)),
-            ),
-        ],
-        &config,
-    );
+    table(vec![
+        Subject::new("10 records, the native call", EVENT, None),
+        Subject::new(
+            "10 records, as on Lambda",
+            EVENT,
+            Some(crunch().as_on_lambda()),
+        ),
+        Subject::new(
+            "10 records, interruptible",
+            EVENT,
+            Some(crunch().at_once(1)),
+        ),
+    ]);
+    table(vec![
+        Subject::new(
+            "nothing, as on Lambda",
+            "0",
+            Some(Rig::of("echo").as_on_lambda()),
+        ),
+        Subject::new(
+            "nothing, interruptible",
+            "0",
+            Some(Rig::of("echo").at_once(1)),
+        ),
+    ]);
 }

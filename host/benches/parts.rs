@@ -133,16 +133,6 @@ fn event_through_the_host(bencher: Bencher<'_, '_>, case: &Case) {
         .bench_local_values(|invocation| rig.block_on(rig.host.handle(invocation)).result.unwrap());
 }
 
-/// The same work by the same code, called natively.
-#[divan::bench(args = EVENTS.map(|(name, event)| Case { language: "native", name, event }))]
-fn event_natively(bencher: Bencher<'_, '_>, case: &Case) {
-    let made = crunchbox_sdk::testing::Made::new().config(CONFIG);
-    bencher.bench_local(|| {
-        let event = serde_json::from_str(case.event).unwrap();
-        serde_json::to_string(&made.run(|_| crunch::crunch(event)).unwrap()).unwrap()
-    });
-}
-
 struct Case {
     language: &'static str,
     name: &'static str,
