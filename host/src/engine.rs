@@ -141,11 +141,6 @@ impl Engines {
         overdue: Option<Instant>,
     ) -> Result<Option<R>, Failure> {
         let is_watched = self.watch.is_watched();
-        if is_watched {
-            // A thread of tokio's runs three tasks in a row that wake each other; the fourth, which would send the response,
-            // goes to another thread, whose waking takes longer than all of them. So the row begins anew here.
-            tokio::task::yield_now().await;
-        }
         let late = async {
             match overdue {
                 None => std::future::pending().await,

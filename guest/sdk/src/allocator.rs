@@ -24,9 +24,16 @@ const BLOCK: usize = 64 << 10;
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator(UnsafeCell::new(State {
     free: [null_mut(); SMALL_MAX / STEP],
-    block: null_mut(),
-    left: 0,
+    block: (&raw mut FIRST).cast(),
+    left: BLOCK,
 }));
+
+/// The first block is part of the component's memory from the start: most events need no other, and a memory that grows costs
+/// the host more than all pieces of an event.
+static mut FIRST: Block = Block([0; BLOCK]);
+
+#[repr(align(16))]
+struct Block([u8; BLOCK]);
 
 struct Allocator(UnsafeCell<State>);
 
