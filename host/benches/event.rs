@@ -19,7 +19,7 @@ mod rig;
 
 mod figures;
 
-use crunchbox::event::Invocation;
+use crunchbox::event::{Invocation, Usage};
 use crunchbox::host::Host;
 use figures::{HEAD, Times, row};
 use rig::{Rig, runtime};
@@ -45,6 +45,8 @@ struct Subject {
     /// None calls the code natively.
     host: Option<Arc<Host>>,
     times: Vec<Duration>,
+    /// Of each, until the instance was there, and in the call.
+    inside: Vec<(Duration, Duration)>,
 }
 
 impl Subject {
@@ -54,19 +56,22 @@ impl Subject {
             event,
             host: rig.map(|rig| Arc::new(rig.start().host)),
             times: Vec::new(),
+            inside: Vec::new(),
         }
     }
 
     fn turn(&mut self) {
-        let times = match &self.host {
-            Some(host) => hosted(Arc::clone(host), self.event),
-            None => native(),
+        let Some(host) = &self.host else {
+            return self.times.extend(native());
         };
-        self.times.extend(times);
+        for (took, usage) in hosted(Arc::clone(host), self.event) {
+            self.times.push(took);
+            self.inside.push((usage.instantiate, usage.call));
+        }
     }
 }
 
-fn hosted(host: Arc<Host>, event: &'static str) -> Vec<Duration> {
+fn hosted(host: Arc<Host>, event: &'static str) -> Vec<(Duration, Usage)> {
     let engines = Arc::clone(host.engines());
     let turn = async move {
         let mut times = Vec::new();
@@ -76,8 +81,9 @@ fn hosted(host: Arc<Host>, event: &'static str) -> Vec<Duration> {
                 ..Invocation::default()
             };
             let before = Instant::now();
-            host.handle(invocation).await.result.unwrap();
-            times.push(before.elapsed());
+            let outcome = host.handle(invocation).await;
+            times.push((before.elapsed(), outcome.usage));
+            outcome.result.unwrap();
         }
         times.split_off(UNCOUNTED)
     };
@@ -120,6 +126,13 @@ fn table(mut subjects: Vec<Subject>) {
     for subject in subjects {
         let times = Times::new(subject.times);
         println!("{}", row(subject.name, &times, base.as_ref()));
+        if !subject.inside.is_empty() {
+            let (made, called) = subject.inside.into_iter().unzip();
+            for (what, times) in [("the instance made", made), ("the call", called)] {
+                let name = format!("{}, of it {what}", subject.name);
+                println!("{}", row(&name, &Times::new(times), base.as_ref()));
+            }
+        }
         base = base.or(Some(times));
     }
     println!();
