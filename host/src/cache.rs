@@ -10,6 +10,8 @@ use crate::store::Folder;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 /// A file that a killed process left half written is nobody's after an hour.
@@ -26,10 +28,16 @@ pub struct Cache {
     /// This store's part.
     root: PathBuf,
     limit: Bytes,
+    /// What was kept since room was last made; too much at first, since nobody has looked.
+    unseen: Arc<AtomicU64>,
 }
 
+/// The part of the limit that may be kept before room is made again, as a divisor: to look at all files takes as long as to
+/// write some.
+const UNSEEN_SHARE: u64 = 16;
+
 impl Cache {
-    /// The part of `folder` that belongs to the store at `location`. Together with all other parts it grows to `limit`.
+    /// The part of `folder` that belongs to the store at `location`. Together with all other parts it grows to about `limit`.
     ///
     /// # Errors
     /// [`ArtifactError`] when the folder cannot be made private.
@@ -42,6 +50,7 @@ impl Cache {
             whole,
             root: root.path().to_owned(),
             limit,
+            unseen: Arc::new(AtomicU64::new(u64::MAX / 2)),
         })
     }
 
@@ -83,14 +92,18 @@ impl Cache {
         let mut file = tempfile::Builder::new()
             .prefix(UNFINISHED_PREFIX)
             .tempfile_in(folder)?;
-        let copied = std::io::copy(&mut bytes, &mut file).and_then(|_| file.flush());
+        let copied =
+            std::io::copy(&mut bytes, &mut file).and_then(|bytes| file.flush().map(|()| bytes));
         if copied.is_err() {
             // Perhaps there is room for the next.
             self.evict();
         }
-        copied?;
+        let bytes = copied?;
         file.persist(path).map_err(|error| error.error)?;
-        self.evict();
+        let unseen = self.unseen.fetch_add(bytes, Ordering::Relaxed);
+        if unseen.saturating_add(bytes) > self.limit.0 / UNSEEN_SHARE {
+            self.evict();
+        }
         Ok(())
     }
 
@@ -102,6 +115,7 @@ impl Cache {
 
     /// Makes room: what was not used for longest goes first, wherever in the folder it lies.
     pub fn evict(&self) {
+        self.unseen.store(0, Ordering::Relaxed);
         let mut files = Vec::new();
         collect(&self.whole.join("stores"), &mut files);
         // Beside the stores' parts lies what was compiled here; whatever else is in the folder is not ours.

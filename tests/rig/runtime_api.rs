@@ -306,7 +306,11 @@ async fn next(state: &State) -> Response<Full<Bytes>> {
     };
     let (id, event) = match again {
         Some(event) => event,
-        None => state.events.lock().await.recv().await.unwrap(),
+        None => match state.events.lock().await.recv().await {
+            Some(event) => event,
+            // Whoever sent events is gone, and soon this as well.
+            None => std::future::pending().await,
+        },
     };
     state
         .outstanding
