@@ -153,9 +153,8 @@ impl Engines {
             self.spent.store(true, Ordering::Release);
         }
         if let Ok(None) = ran
-            // The front that runs on them has others, and ends.
-            && !is_watched
-            // Where there are no more threads, what comes next is given up as well, and the process replaced.
+            // A front keeps the threads that it runs on. Where there are no others, what comes next is given up as well, and
+            // the process replaced.
             && let Ok(workers) = Workers::start(self.concurrency)
         {
             self.workers.store(Arc::new(workers));
@@ -175,12 +174,13 @@ impl Engines {
         let workers = self.workers.load_full();
         let never = std::future::pending::<()>();
         let ran = std::pin::pin!(workers.run(front, never));
-        match futures_util::future::select(ran, std::pin::pin!(self.watch.watch())).await {
-            Either::Left((ran, _)) => {
+        // The watch first: no guest may run before somebody watches over it.
+        match futures_util::future::select(std::pin::pin!(self.watch.watch()), ran).await {
+            Either::Left((never, _)) => match never {},
+            Either::Right((ran, _)) => {
                 let gone = || Failure::new(Code::HostPanic, "the front was given up");
                 ran?.ok_or_else(gone)
             }
-            Either::Right((never, _)) => match never {},
         }
     }
 

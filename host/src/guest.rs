@@ -364,7 +364,7 @@ impl Guest {
 }
 
 /// What an event leaves behind: its instance, which still has its place among those that run at once. To let go of it takes
-/// as long as to make it, and whoever waits for the response need not wait for that.
+/// as long as to make it; where one event runs at a time, whoever waits for the response need not wait for that.
 #[derive(Default)]
 pub(crate) struct Remains {
     _store: Option<Box<dyn Send>>,

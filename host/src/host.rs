@@ -100,8 +100,9 @@ impl Host {
             Ok(place) => place,
             Err(failure) => return Outcome::refused(failure),
         };
-        let (outcome, remains) = guest.handle(&self.engines, invocation, log).await;
-        drop((remains, place));
+        let handled = guest.handle(&self.engines, invocation, log, false);
+        let (outcome, _none) = handled.await;
+        drop(place);
         outcome
     }
 
@@ -109,7 +110,9 @@ impl Host {
     /// on its way.
     pub(crate) async fn handle_alone(&self, invocation: Invocation) -> (Outcome, Remains) {
         let guest = self.guest();
-        guest.handle(&self.engines, invocation, &self.log).await
+        guest
+            .handle(&self.engines, invocation, &self.log, true)
+            .await
     }
 
     /// Waits for a place among those that run at once.

@@ -146,6 +146,11 @@ impl Preparation {
         self.foreseen = foreseen;
     }
 
+    /// Gives back what it had no use for yet.
+    pub(crate) fn unforeseen(&mut self) -> Option<Foreseen> {
+        self.foreseen.take()
+    }
+
     /// The channel's sequence number.
     pub fn sequence(&self) -> Option<u64> {
         self.sequence

@@ -45,9 +45,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--bootstrap",
         type=Path,
-        default=TARGET / "tools/package/bootstrap.zip",
         metavar="ZIP",
-        help="our program as it is deployed, from `crunchbox package`",
+        help="our program as it is deployed, unless `crunchbox package` is to make it now",
     )
     parser.add_argument("--work", type=Path, default=TARGET / "bench/compare", metavar="DIR", help="for what is made")
     parser.add_argument("--only", metavar="WORD", default="", help="measure only what has the word in its name")
@@ -106,13 +105,15 @@ def main() -> int:
     if asked.setup and OWN_MOUNTS not in os.environ:
         install()
     have_own_mounts()
-    host = guest.Host(asked.crunchbox.resolve(), asked.bootstrap.resolve())
     work = asked.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
+    host = guest.Host(asked.crunchbox.resolve(), (asked.bootstrap or work / "bootstrap.zip").resolve())
     asked.out.mkdir(parents=True, exist_ok=True)
     plan = Plan(asked.cold, asked.rounds, asked.warm_up, asked.events)
     bench = Bench(work, plan)
     try:
+        if not asked.bootstrap:
+            host.package()
         host.check()
     except Skipped as problem:
         say(str(problem))

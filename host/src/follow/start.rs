@@ -53,11 +53,15 @@ impl Follower {
             Ok(guest) => return Ok(guest),
             Err(failure) => failure,
         };
+        if let Some(next) = &mut self.next {
+            // What it came to nothing with serves whoever is next, and takes no memory beside theirs.
+            foreseen = foreseen.or(next.preparation.unforeseen());
+        }
         let cache = self.with.reader.cache();
         let cache = cache.map(|cache| Arc::new(cache.as_store()) as Arc<dyn Store>);
         for (name, store) in [("cache", cache), ("bundle", self.with.bundle.clone())] {
             let Some(store) = store else { continue };
-            match self.start_from(store, engines).await {
+            match self.start_from(store, engines, foreseen.take()).await {
                 Ok(guest) => {
                     self.pace.look_failed();
                     self.pace.taking();
@@ -151,6 +155,7 @@ impl Follower {
         &mut self,
         store: Arc<dyn Store>,
         engines: &Engines,
+        foreseen: Option<Foreseen>,
     ) -> Result<Arc<Guest>, Failure> {
         let reader = self.with.reader.instead_of(store);
         let signed = reader.channel(&self.with.channel, None).await?;
@@ -169,6 +174,7 @@ impl Follower {
             signed,
         };
         let conditions = &self.with.conditions;
+        next.preparation.foresee(foreseen);
         next.preparation.fetch(&reader, conditions, 0).await?;
         let layers = usable(&self.with.watched)?;
         let guest = Arc::new(next.preparation.load(engines, conditions, &layers)?);

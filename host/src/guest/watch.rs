@@ -76,19 +76,24 @@ impl Term {
 }
 
 impl Guest {
-    /// Handles one event on a thread for guests. What remains of it is to be dropped before the next takes its place.
+    /// Handles one event on a thread for guests. If what remains of it is to be kept, that is dropped by whoever gets it, before
+    /// the next event takes its place; else it is gone by then.
     pub(crate) async fn handle(
         self: Arc<Self>,
         engines: &Engines,
         invocation: Invocation,
         log: &Log,
+        keep: bool,
     ) -> (Outcome, Remains) {
         let term = Term::new(self.limits.time, invocation.deadline);
         let seen = Seen::new(&self, log, &invocation.request_id);
         let (guest, shared) = (Arc::clone(&self), seen.clone());
-        let task = async move { guest.invoke(invocation, shared, term).await };
+        let task = async move {
+            let (outcome, remains) = guest.invoke(invocation, shared, term).await;
+            (outcome, keep.then_some(remains))
+        };
         match engines.run(task, self.overdue(&term)).await {
-            Ok(Some(handled)) => handled,
+            Ok(Some((outcome, remains))) => (outcome, remains.unwrap_or_default()),
             Ok(None) => (self.given_up(&seen, &term).await, Remains::default()),
             Err(failure) => (Outcome::refused(failure), Remains::default()),
         }

@@ -75,7 +75,7 @@ impl Outgoing {
         self.0.write();
     }
 
-    /// The same, but no longer than `time`.
+    /// Waits until nothing waits any more, but no longer than `time`.
     pub(super) fn write_within(&self, time: Duration) {
         self.0.more.notify_one();
         let waiting = self.0.waiting();
