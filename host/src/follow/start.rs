@@ -55,7 +55,7 @@ impl Follower {
         };
         if let Some(next) = &mut self.next {
             // What it came to nothing with serves whoever is next, and takes no memory beside theirs.
-            foreseen = foreseen.or(next.preparation.unforeseen());
+            foreseen = foreseen.or_else(|| next.preparation.unforeseen());
         }
         let cache = self.with.reader.cache();
         let cache = cache.map(|cache| Arc::new(cache.as_store()) as Arc<dyn Store>);
