@@ -161,7 +161,7 @@ fn a_package_needs_no_component_where_its_digest_stands_beside_native_code() {
 
 #[test]
 fn a_front_where_the_guests_run_has_its_answer_on_time_though_a_guest_keeps_its_thread() {
-    let rig = Rig::of("work").as_on_lambda();
+    let rig = Rig::of("work").on_lambda();
     let host = Arc::new(rig.time(Duration::from_millis(20)).start().host);
     let engines = Arc::clone(host.engines());
     let front = async move {

@@ -150,7 +150,7 @@ fn main() {
         Subject::new(
             "10 records, as on Lambda",
             EVENT,
-            Some(crunch().as_on_lambda()),
+            Some(crunch().on_lambda()),
         ),
         Subject::new(
             "10 records, interruptible",
@@ -162,7 +162,7 @@ fn main() {
         Subject::new(
             "nothing, as on Lambda",
             "0",
-            Some(Rig::of("echo").as_on_lambda()),
+            Some(Rig::of("echo").on_lambda()),
         ),
         Subject::new(
             "nothing, interruptible",

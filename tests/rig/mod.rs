@@ -159,7 +159,7 @@ impl Rig {
     }
 
     /// As on Lambda: one event at a time, in a guest that nothing interrupts.
-    pub fn as_on_lambda(mut self) -> Self {
+    pub fn on_lambda(mut self) -> Self {
         self.interruption = Interruption::Replace;
         self.at_once(1)
     }
