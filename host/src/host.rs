@@ -5,7 +5,7 @@ use crate::engine::Engines;
 use crate::engine::artifact::Artifact;
 use crate::error::{Code, Failure};
 use crate::event::{Invocation, Outcome};
-use crate::guest::{Guest, Parts, Remains};
+use crate::guest::{Guest, Parts};
 use crate::quantity::Time;
 use crate::telemetry::Log;
 use arc_swap::ArcSwap;
@@ -108,7 +108,11 @@ impl Host {
 
     /// The same where one event runs at a time, and what remains of it is dropped before the next: after the response is
     /// on its way.
-    pub(crate) async fn handle_alone(&self, invocation: Invocation) -> (Outcome, Remains) {
+    #[cfg(feature = "lambda")]
+    pub(crate) async fn handle_alone(
+        &self,
+        invocation: Invocation,
+    ) -> (Outcome, crate::guest::Remains) {
         let guest = self.guest();
         guest
             .handle(&self.engines, invocation, &self.log, true)
