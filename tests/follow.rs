@@ -14,6 +14,17 @@ fn is_get(part: &'static str) -> impl Fn(&Seen) -> bool + Send + Sync {
     move |seen: &Seen| seen.method == "GET" && seen.key.contains(part)
 }
 
+/// A shop with one release, and the cache of a host that has served it, as long as its parent is kept.
+fn served_once() -> (S3, Shop, tempfile::TempDir, PathBuf) {
+    let s3 = S3::start();
+    let shop = Shop::in_s3(&s3);
+    shop.deploy("facts", r#"{"v": 1}"#);
+    let cache = tempfile::tempdir().unwrap();
+    let folder = cache.path().join("cache");
+    Setting::of(&shop).cache(&folder).start();
+    (s3, shop, cache, folder)
+}
+
 #[test]
 fn a_promoted_release_and_its_configuration_serve_after_the_next_look() {
     let (_s3, shop, mut followed) = opened();
@@ -83,12 +94,7 @@ fn from_nothing_to_serving_takes_three_round_trips() {
 
 #[test]
 fn from_a_full_cache_to_serving_takes_one_request() {
-    let s3 = S3::start();
-    let shop = Shop::in_s3(&s3);
-    shop.deploy("facts", "{}");
-    let cache = tempfile::tempdir().unwrap();
-    let folder = cache.path().join("cache");
-    Setting::of(&shop).cache(&folder).start();
+    let (s3, shop, _cache, folder) = served_once();
     s3.forget_requests();
     let followed = Setting::of(&shop).cache(&folder).start();
     assert_eq!(followed.serves(), 1);
@@ -256,12 +262,7 @@ fn a_release_too_large_beside_the_old_one_is_refused_before_it_is_downloaded() {
 
 #[test]
 fn a_host_starts_from_its_cache_when_the_store_is_down_and_goes_on_when_it_is_back() {
-    let s3 = S3::start();
-    let shop = Shop::in_s3(&s3);
-    shop.deploy("facts", r#"{"v": 1}"#);
-    let cache = tempfile::tempdir().unwrap();
-    let folder = cache.path().join("cache");
-    Setting::of(&shop).cache(&folder).start();
+    let (s3, shop, _cache, folder) = served_once();
     s3.inject(Fault::Status(503), |_| true, usize::MAX);
     let mut followed = Setting::of(&shop).cache(&folder).start();
     assert_eq!(followed.serves(), 1);
@@ -291,12 +292,7 @@ fn processes_that_share_a_cache_too_small_for_all_of_them_all_start() {
 
 #[test]
 fn what_is_damaged_in_the_cache_is_fetched_again() {
-    let s3 = S3::start();
-    let shop = Shop::in_s3(&s3);
-    shop.deploy("facts", r#"{"v": 1}"#);
-    let cache = tempfile::tempdir().unwrap();
-    let folder = cache.path().join("cache");
-    Setting::of(&shop).cache(&folder).start();
+    let (s3, shop, _cache, folder) = served_once();
     let damage = |folder: &std::path::Path| {
         for entry in walk(folder) {
             let mut bytes = std::fs::read(&entry).unwrap();
@@ -315,12 +311,7 @@ fn what_is_damaged_in_the_cache_is_fetched_again() {
 
 #[test]
 fn native_code_that_differs_in_the_cache_by_one_byte_is_fetched_again() {
-    let s3 = S3::start();
-    let shop = Shop::in_s3(&s3);
-    shop.deploy("facts", r#"{"v": 1}"#);
-    let cache = tempfile::tempdir().unwrap();
-    let folder = cache.path().join("cache");
-    Setting::of(&shop).cache(&folder).start();
+    let (s3, shop, _cache, folder) = served_once();
     let is_code = |path: &PathBuf| path.extension().is_some_and(|kind| kind == "cwasm");
     let code = walk(&folder).into_iter().find(is_code).unwrap();
     let mut bytes = std::fs::read(&code).unwrap();
@@ -339,12 +330,7 @@ fn native_code_that_differs_in_the_cache_by_one_byte_is_fetched_again() {
 
 #[test]
 fn what_served_before_is_not_what_starts_where_the_channel_names_other_code_by_now() {
-    let s3 = S3::start();
-    let shop = Shop::in_s3(&s3);
-    shop.deploy("facts", r#"{"v": 1}"#);
-    let cache = tempfile::tempdir().unwrap();
-    let folder = cache.path().join("cache");
-    Setting::of(&shop).cache(&folder).start();
+    let (_s3, shop, _cache, folder) = served_once();
     let other = variant("facts", 1);
     let digest = other.digest();
     let limits = SealedLimits::default();

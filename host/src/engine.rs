@@ -184,6 +184,16 @@ impl Engines {
         }
     }
 
+    /// Lets go of what an event left behind, where no task catches a panic in that: the event has its answer, and the process
+    /// is spent.
+    #[cfg(feature = "lambda")]
+    pub(crate) fn let_go<R>(&self, remains: R) {
+        let gone = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(remains)));
+        if gone.is_err() {
+            self.spent.store(true, Ordering::Release);
+        }
+    }
+
     /// Makes the engine that an artifact will need, before there is one.
     ///
     /// # Errors
@@ -449,5 +459,27 @@ impl Artifacts {
             component: component.digest(),
             engine: EngineKey::new(key::Baseline::of_this_machine(), self.interruption),
         })
+    }
+}
+
+#[cfg(all(test, feature = "lambda"))]
+mod tests {
+    use super::*;
+
+    struct Bomb;
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("a bug")
+        }
+    }
+
+    #[test]
+    fn a_panic_while_an_event_is_let_go_of_is_caught_and_ends_the_process() {
+        let engines = Engines::start(1).unwrap();
+        engines.let_go(());
+        assert!(!engines.is_spent());
+        engines.let_go(Bomb);
+        assert!(engines.is_spent());
     }
 }

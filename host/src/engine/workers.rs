@@ -1,4 +1,4 @@
-//! Threads of their own for guests, so that none of them can occupy the thread of a front.
+//! Threads of their own for guests, so that none of them can occupy the last thread of a front.
 
 use crate::error::{Code, Failure};
 use futures_util::future::{Either, select};

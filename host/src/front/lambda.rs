@@ -338,16 +338,22 @@ async fn poll_one(api: &RuntimeApi, state: &Serving) -> Ended {
     ended
 }
 
-/// Handles an event and posts what it came to. A response that the API does not take becomes a failure.
+/// Handles an event and posts what it came to; then its instance is let go of.
 async fn answer(
     api: &RuntimeApi,
     state: &Serving,
     next: &NextEvent,
     deadline: Option<Instant>,
 ) -> Outcome {
-    let host = &state.host;
-    let (mut outcome, _remains) = handle(state, next, deadline).await;
-    host.log().timings().mark("event handled");
+    let (outcome, remains) = handle(state, next, deadline).await;
+    state.host.log().timings().mark("event handled");
+    let outcome = post(api, &state.host, next, outcome).await;
+    state.host.engines().let_go(remains);
+    outcome
+}
+
+/// Posts what an event came to. A response that the API does not take becomes a failure.
+async fn post(api: &RuntimeApi, host: &Host, next: &NextEvent, mut outcome: Outcome) -> Outcome {
     if let Ok(response) = &outcome.result {
         match api.post_response(next, response).await {
             Ok(()) => return outcome,
