@@ -198,26 +198,31 @@ impl Engines {
     ///
     /// # Errors
     /// [`EngineError`].
-    pub(crate) fn expect(&self, way: Interruption) -> Result<(), EngineError> {
-        self.pool(way).map(drop)
+    pub(crate) fn expect(&self, way: Interruption, timings: &Timings) -> Result<(), EngineError> {
+        self.pool(way, timings).map(drop)
     }
 
-    fn pool(&self, way: Interruption) -> Result<Option<Engine>, EngineError> {
+    fn pool(&self, way: Interruption, timings: &Timings) -> Result<Option<Engine>, EngineError> {
         let mut made = self.made();
         if let Some(pool) = made.pools.get(&way) {
             return Ok(pool.clone());
         }
         let pool = made.pool(way, self.concurrency)?;
-        self.timings.mark("engine made");
+        timings.mark("engine made");
         Ok(pool)
     }
 
     /// Maps an artifact for the pool, or on demand where it does not fit a place of the pool.
     /// Another stack than the default has an engine of its own, without a pool.
-    pub(crate) fn load(&self, artifact: &Artifact, stack: Bytes) -> Result<Loaded, EngineError> {
+    pub(crate) fn load(
+        &self,
+        artifact: &Artifact,
+        stack: Bytes,
+        timings: &Timings,
+    ) -> Result<Loaded, EngineError> {
         let way = artifact.interruption();
         let pool = match stack == STACK {
-            true => self.pool(way)?,
+            true => self.pool(way, timings)?,
             false => None,
         };
         let mapped = pool.and_then(|pool| Some((native::map(&pool, artifact).ok()?, pool)));

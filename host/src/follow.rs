@@ -27,6 +27,7 @@ use pace::Pace;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinHandle;
 
 /// A look that has less than this is not begun: it would only tell of its own haste.
 const LOOK_MIN: Duration = Duration::from_millis(50);
@@ -157,6 +158,8 @@ pub struct Follower {
     /// What has been said already, and of which number; 0 stands for the channel itself.
     said: HashSet<(Code, u64)>,
     counts: Counts,
+    /// What writes down what the next process of this environment may start from.
+    keeping: Option<JoinHandle<()>>,
 }
 
 /// What is to serve next.
@@ -191,7 +194,8 @@ pub struct Counts {
 
 impl Follower {
     /// A follower that has not looked yet.
-    pub fn new(with: Following) -> Self {
+    pub fn new(mut with: Following) -> Self {
+        with.reader = with.reader.keeping_later();
         Self {
             pace: Pace::new(Arc::clone(&with.clock), with.refresh),
             tag: None,
@@ -202,6 +206,7 @@ impl Follower {
             next: None,
             said: HashSet::new(),
             counts: Counts::default(),
+            keeping: None,
             with,
         }
     }
@@ -433,7 +438,7 @@ impl Follower {
         if let Some(next) = &mut self.next
             && let Some(remember) = next.preparation.let_go(&self.with.reader)
         {
-            drop(tokio::task::spawn_blocking(remember));
+            self.keep(remember);
         }
         self.say(&failure, number);
     }
@@ -475,15 +480,28 @@ impl Follower {
         }
         if let Some(next) = self.next.take() {
             let remember = self.served(next);
-            // Waits for the disk, where it holds up no event.
-            drop(tokio::task::spawn_blocking(remember));
+            self.keep(remember);
         }
         self.counts.swaps += 1;
         Ok(Swapped::Done)
     }
 
+    /// Waits for the disk, where that holds up no event and no start.
+    fn keep(&mut self, remember: impl FnOnce() + Send + 'static) {
+        self.keeping = Some(tokio::task::spawn_blocking(remember));
+    }
+
+    /// Waits until all that is to be kept has been written down: in a process that is frozen next, what has not may never be.
+    pub async fn settle(&mut self) {
+        if let Some(keeping) = &mut self.keeping {
+            // A panic there costs the next start a download.
+            let _ended = keeping.await;
+        }
+        self.keeping = None;
+    }
+
     /// Remembers what serves now, so that the next process of this environment can start from it. Returns what is left
-    /// to do: to write down native code.
+    /// to do: to write down documents and native code.
     fn served(&mut self, mut next: Next) -> impl FnOnce() + Send + 'static + use<> {
         let channel = &next.signed.channel;
         self.serving = channel.sequence;
@@ -499,9 +517,11 @@ impl Follower {
         );
         self.with.conditions.log.host(Level::Info, &message);
         let memory = self.memory();
-        let code = next.preparation.let_go(&self.with.reader);
+        let reader = self.with.reader.clone();
+        let code = next.preparation.let_go(&reader);
         move || {
-            // The code first: whoever finds the state finds what it names.
+            // The state last: whoever finds it finds what it names.
+            reader.keep();
             if let Some(keep_code) = code {
                 keep_code();
             }

@@ -38,6 +38,7 @@ use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 use watch::{Seen, Term};
 
+pub(crate) use link::Linked;
 pub use shape::{HANDLER, OFFERED, Shape, is_offered};
 
 /// What a guest sees its own folder as: where languages look for temporary files.
@@ -138,35 +139,23 @@ impl Guest {
     /// # Errors
     /// [`LoadError`], naming the export or import that does not fit and what was expected.
     pub fn load(engines: &Engines, artifact: &Artifact, parts: Parts) -> Result<Self, LoadError> {
-        let loaded = engines
-            .load(artifact, parts.limits.stack)
-            .map_err(LoadError::Engine)?;
-        engines.timings().mark("native code mapped");
-        let shape = Shape::of_loaded(&loaded);
-        let missing = shape.not_offered();
-        if !missing.is_empty() {
-            return Err(LoadError::ImportNotOffered { imports: missing });
-        }
-        if !shape.has_handler() {
-            return Err(LoadError::NoHandler {
-                exports: shape.exports,
-            });
-        }
-        let pre = link::linked(&loaded, &shape).map_err(|error| LoadError::Mismatch {
-            problem: format!("{error:#}"),
-        })?;
-        engines.timings().mark("imports linked");
-        Ok(Self {
-            pre,
+        let linked = Linked::load(engines, artifact, parts.limits.stack, engines.timings())?;
+        Ok(Self::new(linked, parts))
+    }
+
+    /// What is linked already, with all else that makes a guest.
+    pub(crate) fn new(linked: Linked, parts: Parts) -> Self {
+        Self {
+            pre: linked.pre,
             identity: Arc::new(parts.identity),
             config: parts.config,
             vault: parts.vault,
             limits: parts.limits,
             reach: Arc::new(parts.reach),
             refusals: Refusals::default(),
-            artifact_bytes: artifact.bytes(),
-            clock: loaded.clock,
-        })
+            artifact_bytes: linked.bytes,
+            clock: linked.clock,
+        }
     }
 
     /// The same code with another configuration.

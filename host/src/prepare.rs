@@ -12,7 +12,7 @@ use crate::engine::{Artifacts, Engines, Origin};
 use crate::error::{Code, Failure, Fault, Level};
 use crate::event::Identity;
 use crate::grant::Granted;
-use crate::guest::{Guest, Parts};
+use crate::guest::{Guest, Linked, Parts};
 use crate::limit::{Limits, Says, Wanted};
 use crate::overlay::{Overlay, Terms};
 use crate::quantity::Bytes;
@@ -125,6 +125,7 @@ pub struct Preparation {
     foreseen: Option<Foreseen>,
     download: Option<Download>,
     artifact: Option<(Arc<Artifact>, Origin)>,
+    linked: Option<Linked>,
 }
 
 impl Preparation {
@@ -138,6 +139,7 @@ impl Preparation {
             foreseen: None,
             download: None,
             artifact: None,
+            linked: None,
         }
     }
 
@@ -252,7 +254,10 @@ impl Preparation {
                 // Gone before anything else is fetched: there may be no room for both.
                 self.foreseen = None;
                 match foreseen {
-                    Some(artifact) => (artifact, Origin::Cache),
+                    Some((artifact, linked)) => {
+                        self.linked = linked;
+                        (artifact, Origin::Cache)
+                    }
                     None => download(reader, &mut self.download, &statement).await?,
                 }
             }
@@ -264,6 +269,7 @@ impl Preparation {
     /// Lets go of native code that came to nothing, and of its memory. What keeps it on disk for the next try is returned.
     pub fn let_go(&mut self, reader: &Reader) -> Option<impl FnOnce() + Send + 'static + use<>> {
         let statement = self.documents.as_ref()?.statement.clone()?;
+        self.linked = None;
         let (artifact, origin) = self.artifact.take()?;
         let reader = reader.clone();
         (origin == Origin::Store).then_some(move || reader.remember_artifact(&statement, &artifact))
@@ -307,18 +313,21 @@ impl Preparation {
         Ok((Arc::clone(artifact), parts))
     }
 
-    /// Loads and links what has been fetched.
+    /// Loads and links what has been fetched, unless it was foreseen and is linked already.
     ///
     /// # Errors
     /// A classified failure of the component's world or the configuration.
     pub fn load(
-        &self,
+        &mut self,
         engines: &Engines,
         conditions: &Conditions,
         watched: &[Layer],
     ) -> Result<Guest, Failure> {
         let (artifact, parts) = self.parts(conditions, watched)?;
-        Ok(Guest::load(engines, &artifact, parts)?)
+        match self.linked.take() {
+            Some(linked) if linked.is_for(parts.limits.stack) => Ok(Guest::new(linked, parts)),
+            _ => Ok(Guest::load(engines, &artifact, parts)?),
+        }
     }
 
     /// What the store says of it, once it is fetched.

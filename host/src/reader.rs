@@ -1,6 +1,6 @@
 //! Reads a function's objects from a store, and believes none of them unproven: a channel and a statement by their
 //! signatures, a release by its digest and its signature, all else by its digest. What was proven once is kept in the
-//! cache and proven again when it is read from there.
+//! cache, at once or when there is time for it, and proven again when it is read from there.
 
 mod native;
 
@@ -15,7 +15,8 @@ use crate::store::{self, Ask, Found, Store, StoreError, Tag};
 use crate::trust::{Role, Trust, TrustError};
 use bytes::Bytes;
 use futures_util::future::{join_all, try_join, try_join3};
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The most bytes of each kind of document: fifty moves; a base configuration far beyond any; a few signatures.
 const CHANNEL_BYTES_MAX: u64 = 1 << 20;
@@ -31,6 +32,8 @@ pub struct Reader {
     store: Arc<dyn Store>,
     trust: Arc<Trust>,
     cache: Option<Cache>,
+    /// What was proven and is not in the cache yet; none where it is written there at once.
+    unkept: Option<Arc<Mutex<BTreeMap<String, Bytes>>>>,
     function: FunctionName,
     place: Place,
 }
@@ -156,6 +159,7 @@ impl Reader {
             store,
             trust,
             cache,
+            unkept: None,
             function,
             place,
         }
@@ -175,6 +179,15 @@ impl Reader {
     #[must_use]
     pub fn with_cache(self, cache: Option<Cache>) -> Self {
         Self { cache, ..self }
+    }
+
+    /// The same reader, whose cache gets what was proven when [`Self::keep`] says so: a start does not wait for the disk.
+    #[must_use]
+    pub fn keeping_later(self) -> Self {
+        Self {
+            unkept: Some(Arc::default()),
+            ..self
+        }
     }
 
     /// The same reader with other keys whose signatures count.
@@ -331,8 +344,8 @@ impl Reader {
             });
         }
         self.remember(&key, &text);
-        for (key, text) in &signatures {
-            self.remember(key, text.as_bytes());
+        for (key, text) in signatures {
+            self.remember(&key, &text.into());
         }
         let release = Release::parse(&text).map_err(|source| ReadError::Format {
             key: key.clone(),
@@ -450,22 +463,49 @@ impl Reader {
     }
 
     fn cached(&self, key: &str, limit: u64) -> Option<Bytes> {
-        let bytes = self.cache.as_ref()?.read(key, limit)?;
-        Some(bytes.into())
+        let cache = self.cache.as_ref()?;
+        let unkept = self.unkept().and_then(|unkept| unkept.get(key).cloned());
+        unkept.or_else(|| cache.read(key, limit).map(Bytes::from))
     }
 
     fn forget(&self, key: &str) {
+        if let Some(mut unkept) = self.unkept() {
+            unkept.remove(key);
+        }
         if let Some(cache) = &self.cache {
             cache.forget(key);
         }
     }
 
     /// Keeps what has been proven, unless it is there already.
-    fn remember(&self, key: &str, bytes: &[u8]) {
-        if let Some(cache) = &self.cache
-            && !cache.path(key).exists()
-        {
-            let _ = cache.keep(key, bytes);
+    fn remember(&self, key: &str, bytes: &Bytes) {
+        let Some(cache) = &self.cache else { return };
+        match self.unkept() {
+            Some(mut unkept) => drop(unkept.insert(key.to_owned(), bytes.clone())),
+            None => keep(cache, key, bytes),
         }
+    }
+
+    /// Writes down what was proven since this was called last.
+    pub fn keep(&self) {
+        let unkept = self.unkept().map(|mut unkept| std::mem::take(&mut *unkept));
+        for (key, bytes) in unkept.into_iter().flatten() {
+            if let Some(cache) = &self.cache {
+                keep(cache, &key, &bytes);
+            }
+        }
+    }
+
+    fn unkept(&self) -> Option<MutexGuard<'_, BTreeMap<String, Bytes>>> {
+        let unkept = self.unkept.as_ref()?;
+        // Whoever held it left a whole map behind.
+        Some(unkept.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn keep(cache: &Cache, key: &str, bytes: &[u8]) {
+    if !cache.path(key).exists() {
+        // A full disk costs the next start a request, and this one nothing.
+        let _ = cache.keep(key, bytes);
     }
 }

@@ -195,9 +195,10 @@ impl<'a> Setting<'a> {
             watched: Watched::new(&self.watched, &names).unwrap(),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
         });
-        let engines = Engines::start(1).unwrap();
+        let engines = Arc::new(Engines::start(1).unwrap());
         let guest = runtime().block_on(follower.start(&engines, self.start_time))?;
-        let host = Host::new(Arc::new(engines), guest, log, 1);
+        runtime().block_on(follower.settle());
+        let host = Host::new(engines, guest, log, 1);
         Ok(Followed {
             host,
             follower,

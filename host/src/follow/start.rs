@@ -24,7 +24,7 @@ impl Follower {
     /// Why there was nothing to be had from the store; what cache and bundle lacked is logged.
     pub async fn start(
         &mut self,
-        engines: &Engines,
+        engines: &Arc<Engines>,
         time: Duration,
     ) -> Result<Arc<Guest>, Failure> {
         let started = self.first_guest(engines, time).await;
@@ -34,7 +34,7 @@ impl Follower {
 
     async fn first_guest(
         &mut self,
-        engines: &Engines,
+        engines: &Arc<Engines>,
         time: Duration,
     ) -> Result<Arc<Guest>, Failure> {
         let started = self.pace.now();
@@ -46,7 +46,7 @@ impl Follower {
         // Most often it is what is to serve again.
         let mut foreseen = served.and_then(|served| {
             let component = served.channel.serves?.component;
-            Foreseen::begin(&self.with.reader, &self.with.conditions, component)
+            Foreseen::begin(&self.with.reader, &self.with.conditions, engines, component)
         });
         self.recall();
         let first = match self.start_within(hurried, engines, &mut foreseen).await {
@@ -116,16 +116,19 @@ impl Follower {
         foreseen: &mut Option<Foreseen>,
     ) -> Result<Arc<Guest>, Failure> {
         self.pace.looking();
+        let timings = self.with.conditions.log.timings().clone();
         let way = match self.with.conditions.native {
-            Native::Stored(way) => Some(way),
-            Native::Local(_) => None,
+            Native::Stored(way) if foreseen.is_none() => Some(way),
+            Native::Stored(_) | Native::Local(_) => None,
         };
-        // While the store is asked. If it fails, it fails again where it is needed, and says so there.
-        let engine = async { way.map(|way| engines.expect(way)) };
-        let (asked, _made) = join(self.ask(time), engine).await;
+        let meanwhile = async {
+            timings.mark("request to the store made");
+            // If it fails, it fails again where it is needed, and says so there.
+            way.map(|way| engines.expect(way, &timings))
+        };
+        let (asked, _made) = join(self.ask(time), meanwhile).await;
         asked?;
         self.pace.looked();
-        let timings = self.with.conditions.log.timings();
         timings.mark("channel asked for");
         let Some(next) = &mut self.next else {
             return Err(Failure::new(
@@ -145,7 +148,8 @@ impl Follower {
         overlay::report(&conditions.log, guest.config());
         self.with.watched.serves(layers);
         if let Some(next) = self.next.take() {
-            self.served(next)();
+            let remember = self.served(next);
+            self.keep(remember);
         }
         Ok(guest)
     }

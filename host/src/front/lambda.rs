@@ -20,7 +20,7 @@ use crate::settings::{Lambda, Variables};
 use crate::telemetry::Log;
 use api::{NextEvent, RuntimeApi};
 use futures_util::FutureExt;
-use futures_util::future::Either;
+use futures_util::future::{BoxFuture, Either};
 use http::HeaderValue;
 use start::Started;
 use std::sync::Arc;
@@ -74,21 +74,33 @@ pub async fn serve(variables: Variables<'_>, log: &Log) -> Ended {
     let started = match Lambda::from_environment(variables) {
         Ok(settings) => {
             log.timings().mark("settings read");
-            let started = Box::pin(start::start(&settings, log)).await;
+            let started = start::start(&settings, log).await;
             started.map(|started| (started, settings.concurrency))
         }
         Err(error) => Err(Failure::from(error)),
     };
     match started {
-        Ok((started, 1)) => {
+        Ok((started, concurrency)) => {
             let engines = Arc::clone(started.host.engines());
-            let front = async move { serve_from(&api, started, 1, stop).await };
-            let ended = engines.carry(front).await;
-            ended.unwrap_or_else(Ended::Failed)
+            let front = front(api, started, concurrency, stop);
+            match concurrency {
+                1 => engines.carry(front).await.unwrap_or_else(Ended::Failed),
+                _ => front.await,
+            }
         }
-        Ok((started, concurrency)) => serve_from(&api, started, concurrency, stop).await,
         Err(failure) => init_failed(&api, failure, log).await,
     }
+}
+
+/// All of it on the heap, and made in a frame of its own: a start touches no page of the stack that it has no use for.
+#[inline(never)]
+fn front(
+    api: RuntimeApi,
+    started: Started,
+    concurrency: u32,
+    stop: Signal,
+) -> BoxFuture<'static, Ended> {
+    async move { serve_from(&api, started, concurrency, stop).await }.boxed()
 }
 
 fn runtime_api(variables: Variables<'_>) -> Result<RuntimeApi, Failure> {
@@ -243,6 +255,16 @@ impl Serving {
         }
     }
 
+    /// Before the next event is asked for: what is on its way to the disk gets there.
+    async fn settle(&self) {
+        if self.alone
+            && let Some(follower) = &self.follower
+            && let Ok(mut follower) = follower.try_lock()
+        {
+            follower.settle().await;
+        }
+    }
+
     /// Looks by a timer, for ever.
     async fn follow(&self) -> std::convert::Infallible {
         let Some(follower) = self.follower.as_ref().filter(|_| !self.alone) else {
@@ -327,6 +349,7 @@ async fn poll_one(api: &RuntimeApi, state: &Serving) -> Ended {
         state.tell_timings();
         state.summarise(&next, &outcome);
         state.look_after(deadline).await;
+        state.settle().await;
         // Lambda freezes the process once it asks for the next event; what was not written then may never be.
         state.host.log().flush();
         drop(arrived);

@@ -1,11 +1,15 @@
 //! What a component is linked with: the interfaces that it imports, and no others. Linking all that this host offers would be a
 //! quarter of the work of a start.
 
-use super::{GuestState, Shape};
+use super::{GuestState, LoadError, Shape};
 use crate::bindings::HostedPre;
-use crate::engine::Loaded;
+use crate::engine::artifact::Artifact;
+use crate::engine::{Engines, Loaded, Ticker};
 use crate::interface::{config, digests, http, invocation, log, objects, scratch, sockets};
+use crate::quantity::Bytes;
+use crate::telemetry::Timings;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use wasmtime::Engine;
 use wasmtime::component::{Linker, ResourceTable};
 use wasmtime_wasi::WasiView;
@@ -146,11 +150,70 @@ impl IoView for GuestState {
     }
 }
 
-/// Links a component with what it imports.
-///
-/// # Errors
-/// wasmtime's words on what is missing or of another type.
-pub(super) fn linked(loaded: &Loaded, shape: &Shape) -> wasmtime::Result<HostedPre<GuestState>> {
+/// Native code, mapped and linked with what it imports: all of a guest that its configuration has no say in.
+pub(crate) struct Linked {
+    pub(super) pre: HostedPre<GuestState>,
+    /// What interrupts it; none where the process is replaced instead.
+    pub(super) clock: Option<Arc<Ticker>>,
+    /// The size of the native code.
+    pub(super) bytes: u64,
+    /// The stack that it was loaded for.
+    stack: Bytes,
+}
+
+impl std::fmt::Debug for Linked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Linked")
+            .field("bytes", &self.bytes)
+            .field("stack", &self.stack)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Linked {
+    /// Maps native code and links it.
+    ///
+    /// # Errors
+    /// [`LoadError`], naming the export or import that does not fit and what was expected.
+    pub(crate) fn load(
+        engines: &Engines,
+        artifact: &Artifact,
+        stack: Bytes,
+        timings: &Timings,
+    ) -> Result<Self, LoadError> {
+        let loaded = engines
+            .load(artifact, stack, timings)
+            .map_err(LoadError::Engine)?;
+        timings.mark("native code mapped");
+        let shape = Shape::of_loaded(&loaded);
+        let missing = shape.not_offered();
+        if !missing.is_empty() {
+            return Err(LoadError::ImportNotOffered { imports: missing });
+        }
+        if !shape.has_handler() {
+            return Err(LoadError::NoHandler {
+                exports: shape.exports,
+            });
+        }
+        let pre = pre(&loaded, &shape).map_err(|error| LoadError::Mismatch {
+            problem: format!("{error:#}"),
+        })?;
+        timings.mark("imports linked");
+        Ok(Self {
+            pre,
+            clock: loaded.clock,
+            bytes: artifact.bytes(),
+            stack,
+        })
+    }
+
+    /// Whether it will do for a guest with this stack.
+    pub(crate) fn is_for(&self, stack: Bytes) -> bool {
+        self.stack == stack
+    }
+}
+
+fn pre(loaded: &Loaded, shape: &Shape) -> wasmtime::Result<HostedPre<GuestState>> {
     let linker = linker(&loaded.engine, &shape.imports)?;
     HostedPre::new(linker.instantiate_pre(&loaded.component)?)
 }

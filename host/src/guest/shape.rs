@@ -37,7 +37,7 @@ impl Shape {
     /// # Errors
     /// [`EngineError::Load`].
     pub fn of(engines: &Engines, artifact: &Artifact) -> Result<Self, EngineError> {
-        let loaded = engines.load(artifact, crate::limit::STACK)?;
+        let loaded = engines.load(artifact, crate::limit::STACK, engines.timings())?;
         Ok(Self::of_loaded(&loaded))
     }
 

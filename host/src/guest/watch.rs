@@ -88,10 +88,11 @@ impl Guest {
         let term = Term::new(self.limits.time, invocation.deadline);
         let seen = Seen::new(&self, log, &invocation.request_id);
         let (guest, shared) = (Arc::clone(&self), seen.clone());
-        let task = async move {
+        // On the heap, since it would be moved three times on its way to the thread.
+        let task = Box::pin(async move {
             let (outcome, remains) = guest.invoke(invocation, shared, term).await;
             (outcome, keep.then_some(remains))
-        };
+        });
         match engines.run(task, self.overdue(&term)).await {
             Ok(Some((outcome, remains))) => (outcome, remains.unwrap_or_default()),
             Ok(None) => (self.given_up(&seen, &term).await, Remains::default()),

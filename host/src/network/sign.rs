@@ -45,10 +45,9 @@ impl Signer {
 
     async fn account(&self) -> Result<&Account, String> {
         let load = async {
-            let config = aws_config::defaults(aws_config::BehaviorVersion::latest())
-                .http_client(crate::aws::http_client())
-                .load()
-                .await;
+            let loader = aws_config::defaults(aws_config::BehaviorVersion::latest())
+                .http_client(crate::aws::http_client());
+            let config = crate::aws::load(loader).await;
             let credentials = config.credentials_provider();
             let credentials = credentials.ok_or("this machine has no AWS credentials")?;
             Ok(Account {

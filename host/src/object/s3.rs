@@ -153,7 +153,7 @@ impl S3 {
 }
 
 async fn load() -> Settings {
-    let config = loader(&PATIENCE).load().await;
+    let config = crate::aws::load(loader(&PATIENCE)).await;
     let checksums = config.request_checksum_calculation();
     // A server of one's own seldom has a name for each bucket.
     let has_endpoint = config.endpoint_url().is_some();

@@ -1,22 +1,36 @@
-//! Native code that a start will most likely ask for: what served last, if the cache has it. It is proven and copied on a
-//! thread of its own while the store is still being asked what is to serve.
+//! Native code that a start will most likely ask for: what served last, if the cache has it. It is proven, copied, mapped and
+//! linked on a thread of its own while the store is still being asked what is to serve.
 
 use super::{Conditions, Native, check_memory};
 use crate::component::Digest;
+use crate::engine::Engines;
 use crate::engine::artifact::{Artifact, Statement};
 use crate::engine::key::EngineKey;
+use crate::guest::Linked;
+use crate::limit::STACK;
 use crate::reader::Reader;
+use crate::telemetry::Timings;
+use std::sync::Arc;
 use tokio::task::JoinHandle;
 
 /// What is being made ready, and may turn out to be of no use.
 #[derive(Debug)]
-pub(crate) struct Foreseen(JoinHandle<Option<(Statement, Artifact)>>);
+pub(crate) struct Foreseen(JoinHandle<Option<Ready>>);
+
+#[derive(Debug)]
+struct Ready {
+    statement: Statement,
+    artifact: Artifact,
+    /// None if it does not load; whoever has a use for it will hear why.
+    linked: Option<Linked>,
+}
 
 impl Foreseen {
     /// Begins with the native code of a component, if this host takes it from a store whose word counts.
     pub(crate) fn begin(
         reader: &Reader,
         conditions: &Conditions,
+        engines: &Arc<Engines>,
         component: Digest,
     ) -> Option<Self> {
         let Native::Stored(way) = conditions.native else {
@@ -26,20 +40,34 @@ impl Foreseen {
             return None;
         }
         let (reader, memory) = (reader.clone(), conditions.memory);
+        let engines = Arc::clone(engines);
+        // Nobody waits for this, so it is no phase of the start.
+        let timings = Timings::default();
         Some(Self(tokio::task::spawn_blocking(move || {
+            // Whatever turns out to serve needs it. If it fails, it fails again there, and is told.
+            let _engine = engines.expect(way, &timings);
             let statement = reader.cached_statement(component, &EngineKey::here(way))?;
             if let Some(memory) = memory {
                 check_memory(&memory, 0, statement.size).ok()?;
             }
             let artifact = reader.copied_artifact(&statement)?;
-            Some((statement, artifact))
+            let linked = Linked::load(&engines, &artifact, STACK, &timings).ok();
+            Some(Ready {
+                statement,
+                artifact,
+                linked,
+            })
         })))
     }
 
-    /// The native code of a statement; none if another was foreseen, or nothing came of it. Can be dropped and asked again.
-    pub(super) async fn ready(&mut self, statement: &Statement) -> Option<Artifact> {
+    /// The native code of a statement, linked for the usual stack if it can be; none if another was foreseen, or nothing came
+    /// of it. Can be dropped and asked again.
+    pub(super) async fn ready(
+        &mut self,
+        statement: &Statement,
+    ) -> Option<(Artifact, Option<Linked>)> {
         // A panic on that thread leaves the ordinary way.
-        let (ready, artifact) = (&mut self.0).await.ok()??;
-        (ready == *statement).then_some(artifact)
+        let ready = (&mut self.0).await.ok()??;
+        (ready.statement == *statement).then_some((ready.artifact, ready.linked))
     }
 }

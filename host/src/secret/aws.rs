@@ -73,12 +73,11 @@ async fn config() -> SdkConfig {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIME)
         .operation_attempt_timeout(ATTEMPT_TIME);
-    aws_config::defaults(BehaviorVersion::v2026_01_12())
+    let loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
         .http_client(crate::aws::http_client())
         .timeout_config(timeouts.build())
-        .retry_config(RetryConfig::standard().with_max_attempts(2))
-        .load()
-        .await
+        .retry_config(RetryConfig::standard().with_max_attempts(2));
+    crate::aws::load(loader).await
 }
 
 #[async_trait]

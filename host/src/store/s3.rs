@@ -95,7 +95,7 @@ impl S3Store {
         if let Some(credentials) = &self.credentials {
             loader = loader.credentials_provider(credentials.clone());
         }
-        let mut builder = aws_sdk_s3::config::Builder::from(&loader.load().await);
+        let mut builder = aws_sdk_s3::config::Builder::from(&crate::aws::load(loader).await);
         builder = builder.force_path_style(self.place.path_style);
         if self.place.checksums_when_required {
             builder = builder

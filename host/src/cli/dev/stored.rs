@@ -150,9 +150,9 @@ async fn one(
         return Ok((ready.host, None));
     };
     let mut follower = follower(shelf, address, channel, conditions)?;
-    let engines = Engines::start(setting.places)?;
+    let engines = Arc::new(Engines::start(setting.places)?);
     let guest = follower.start(&engines, PATIENCE).await?;
-    let host = Host::new(Arc::new(engines), guest, log.clone(), setting.places);
+    let host = Host::new(engines, guest, log.clone(), setting.places);
     Ok((host, Some(follower)))
 }
 

@@ -27,6 +27,8 @@ use crate::settings::{self, Lambda, Serve};
 use crate::store::{self, Folder, Location, Store};
 use crate::telemetry::Log;
 use crate::watched::Watched;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,7 +44,16 @@ pub(super) struct Started {
     pub(super) metrics: Option<String>,
 }
 
-pub(super) async fn start(settings: &Lambda, log: &Log) -> Result<Started, Failure> {
+/// On the heap, and made in a frame of its own, as the front is that comes after it.
+#[inline(never)]
+pub(super) fn start<'a>(
+    settings: &'a Lambda,
+    log: &'a Log,
+) -> BoxFuture<'a, Result<Started, Failure>> {
+    ready(settings, log).boxed()
+}
+
+async fn ready(settings: &Lambda, log: &Log) -> Result<Started, Failure> {
     let policy = Policy::find(&settings.task_root.join(policy::FILE_NAME))?.unwrap_or_default();
     log.timings().mark("policy read");
     let metrics = policy.metrics.clone();
@@ -169,9 +180,9 @@ async fn follow(
             address.function.clone(),
         ),
     });
-    let engines = Engines::start(settings.concurrency)?.timed(log.timings());
+    let engines = Arc::new(Engines::start(settings.concurrency)?.timed(log.timings()));
     let guest = follower.start(&engines, STORE_TIME).await?;
-    let host = Host::new(Arc::new(engines), guest, log.clone(), settings.concurrency);
+    let host = Host::new(engines, guest, log.clone(), settings.concurrency);
     Ok((host, follower))
 }
 
