@@ -191,7 +191,13 @@ pub fn main(arguments: Vec<OsString>, variables: Variables<'_>) -> ExitCode {
     if is_bootstrap || (arguments.len() < 2 && settings::is_lambda(variables)) {
         return lambda(&arguments, variables);
     }
-    match Arguments::try_parse_from(&arguments) {
+    command_line(&arguments, variables)
+}
+
+/// In a frame of its own: a start on Lambda touches no page of the stack that only commands have a use for.
+#[inline(never)]
+fn command_line(arguments: &[OsString], variables: Variables<'_>) -> ExitCode {
+    match Arguments::try_parse_from(arguments) {
         Ok(parsed) => execute(&parsed.command, variables),
         // Help and version are results; clap knows which of the two streams each belongs to.
         Err(error) => {

@@ -156,7 +156,6 @@ pub async fn start_release(
     let started = Instant::now();
     release.fetch(reader, conditions, 0).await?;
     let obtained = Instant::now();
-    conditions.log.timings().mark("release fetched");
     let engines = Engines::start(concurrency)?.timed(conditions.log.timings());
     let guest = release.load(&engines, conditions, watched)?;
     let log = conditions.log.clone();

@@ -198,6 +198,7 @@ impl Preparation {
                 stored(reader, &documents)?;
             }
             self.documents = Some(documents);
+            conditions.log.timings().mark("release fetched");
         }
         let fetched = self.fetch_artifact(reader, conditions, serving_bytes).await;
         if let Err(failure) = &fetched
@@ -263,6 +264,7 @@ impl Preparation {
             }
         };
         self.artifact = Some((Arc::new(found.0), found.1));
+        conditions.log.timings().mark("native code fetched");
         Ok(())
     }
 

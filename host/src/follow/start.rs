@@ -139,7 +139,6 @@ impl Follower {
         let (reader, conditions) = (&self.with.reader, &self.with.conditions);
         next.preparation.foresee(foreseen.take());
         next.preparation.fetch(reader, conditions, 0).await?;
-        timings.mark("release fetched");
         let layers = usable(&self.with.watched)?;
         let guest = Arc::new(next.preparation.load(engines, conditions, &layers)?);
         let smoke = guest.try_instance(engines, &conditions.log, SMOKE_TIME);

@@ -15,7 +15,8 @@ pub struct Timings(Option<Arc<Mutex<Marks>>>);
 #[derive(Debug)]
 struct Marks {
     last: Instant,
-    phases: Vec<Phase>,
+    /// None once they are told.
+    phases: Option<Vec<Phase>>,
 }
 
 impl Timings {
@@ -24,7 +25,7 @@ impl Timings {
     pub fn begin() -> Self {
         let marks = Marks {
             last: Instant::now(),
-            phases: vec![("program loaded", ProcessTime::now().as_duration())],
+            phases: Some(vec![("program loaded", ProcessTime::now().as_duration())]),
         };
         Self(Some(Arc::new(Mutex::new(marks))))
     }
@@ -41,16 +42,18 @@ impl Timings {
         let now = Instant::now();
         let took = now - marks.last;
         marks.last = now;
-        marks.phases.push((phase, took));
+        if let Some(phases) = &mut marks.phases {
+            phases.push((phase, took));
+        }
     }
 
-    /// All phases so far; they are told once.
+    /// All phases so far; they are told once, and what comes later is no part of a start.
     pub fn take(&self) -> Vec<Phase> {
         let Some(marks) = &self.0 else {
             return Vec::new();
         };
         let mut marks = marks.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut marks.phases)
+        marks.phases.take().unwrap_or_default()
     }
 }
 
@@ -65,6 +68,7 @@ mod tests {
         timings.mark("two");
         let names: Vec<_> = timings.take().into_iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["program loaded", "one", "two"]);
+        timings.mark("three");
         assert!(timings.take().is_empty());
         let silent = Timings::default();
         silent.mark("one");
