@@ -274,6 +274,68 @@ fn a_host_starts_from_its_cache_when_the_store_is_down_and_goes_on_when_it_is_ba
 }
 
 #[test]
+fn after_several_swaps_the_cache_has_what_served_last() {
+    let (s3, shop, _cache, folder) = served_once();
+    let mut followed = Setting::of(&shop).cache(&folder).start();
+    // Nothing waits for the disk between them.
+    for number in 2..=4 {
+        shop.deploy("facts", &format!(r#"{{"v": {number}}}"#));
+        followed.look();
+        assert_eq!(followed.serves(), number);
+    }
+    followed.settle();
+    s3.inject(Fault::Status(503), |_| true, usize::MAX);
+    assert_eq!(Setting::of(&shop).cache(&folder).start().serves(), 4);
+}
+
+#[test]
+fn what_was_proven_of_a_release_that_did_not_come_is_not_asked_for_again_by_the_next_process() {
+    let (s3, shop, _cache, folder) = served_once();
+    let mut followed = Setting::of(&shop).cache(&folder).start();
+    shop.promote(&shop.release("echo", r#"{"v": 2}"#));
+    s3.inject(Fault::Status(403), is_get(".cwasm"), usize::MAX);
+    followed.look();
+    assert_eq!(followed.refusals(), ["Crunchbox.StoreDenied"]);
+    followed.settle();
+    let asked = || -> Vec<String> {
+        let seen = s3.requests().into_iter();
+        seen.map(|seen| seen.key.rsplit('/').next().unwrap().to_owned())
+            .collect()
+    };
+    // Also where it is a start that came to nothing.
+    for _ in 0..2 {
+        s3.forget_requests();
+        Setting::of(&shop).cache(&folder).start();
+        let asked = asked();
+        assert!(
+            asked.len() == 2 && asked[0] == "live.json" && asked[1].ends_with(".cwasm"),
+            "{asked:?}"
+        );
+    }
+}
+
+#[test]
+fn a_release_with_another_stack_has_it_from_a_full_cache_too() {
+    let s3 = S3::start();
+    let shop = Shop::in_s3(&s3);
+    let cache = tempfile::tempdir().unwrap();
+    let folder = cache.path().join("cache");
+    let deep = r#""overflow 2000""#;
+    let start = || Setting::of(&shop).cache(&folder).start();
+    shop.promote(&shop.release_with(component("misbehave"), "{}", SealedLimits::default()));
+    start().handle(deep).result.unwrap();
+    let limits = SealedLimits {
+        stack_bytes: Some(64 << 10),
+        ..SealedLimits::default()
+    };
+    shop.promote(&shop.release_with(component("misbehave"), "{}", limits));
+    for _ in 0..2 {
+        let failure = start().handle(deep).result.unwrap_err();
+        assert_eq!(failure.code, Code::StackLimit, "{failure}");
+    }
+}
+
+#[test]
 fn processes_that_share_a_cache_too_small_for_all_of_them_all_start() {
     let s3 = S3::start();
     let shop = Shop::in_s3(&s3);

@@ -3,7 +3,9 @@
 
 use crate::hostile::starting_forever;
 use crate::rig::shop::shape;
-use crate::rig::{Deployed, Event, Rig, Running, RuntimeApi, S3, Shop, guest, runtime, text};
+use crate::rig::{
+    Asked, Deployed, Event, Fault, Rig, Running, RuntimeApi, S3, Shop, guest, runtime, text,
+};
 use crunchbox::component::Component;
 use crunchbox::engine::Engines;
 use crunchbox::error::Code;
@@ -139,6 +141,35 @@ fn a_store_that_has_only_interruptible_code_is_served_from() {
     let _running = Deployed::following(&shop, "").start(&api);
     let answer = api.invoke(Event::new(r#"{"config": ["v"]}"#));
     assert_eq!(answer.json()["config"], 1);
+}
+
+#[test]
+fn what_the_next_process_starts_from_is_on_the_disk_before_a_second_event_is_asked_for() {
+    let s3 = S3::start();
+    let shop = Shop::in_s3(&s3);
+    shop.deploy("facts", "{}");
+    let cache = tempfile::tempdir().unwrap();
+    let folder = cache.path().join("cache");
+    // A process that is killed as soon as it asks for a second event, and the phases of its start.
+    let started = || -> Vec<String> {
+        let api = RuntimeApi::start();
+        let running = Deployed::following(&shop, "")
+            .variable("CRUNCHBOX_CACHE", text(&folder))
+            .variable("CRUNCHBOX_TIMINGS", "1")
+            .start(&api);
+        assert_eq!(api.invoke(Event::new("{}")).kind, "response");
+        api.wait_until_asked(&Asked::Next, 2);
+        let phases = running.timings().into_iter();
+        phases.map(|(name, _)| name).collect()
+    };
+    let linking = &"imports linked".to_owned();
+    assert!(started().contains(linking));
+    // What served last is linked by the time that the store has answered.
+    s3.forget_requests();
+    assert!(!started().contains(linking));
+    assert_eq!(s3.requests().len(), 1, "{:?}", s3.requests());
+    s3.inject(Fault::Status(503), |_| true, usize::MAX);
+    started();
 }
 
 #[test]

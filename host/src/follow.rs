@@ -440,6 +440,7 @@ impl Follower {
         {
             self.keep(remember);
         }
+        self.keep_proven();
         self.say(&failure, number);
     }
 
@@ -479,54 +480,10 @@ impl Follower {
             self.refuse_watched(&failure);
         }
         if let Some(next) = self.next.take() {
-            let remember = self.served(next);
-            self.keep(remember);
+            self.served(next);
         }
         self.counts.swaps += 1;
         Ok(Swapped::Done)
-    }
-
-    /// Waits for the disk, where that holds up no event and no start.
-    fn keep(&mut self, remember: impl FnOnce() + Send + 'static) {
-        self.keeping = Some(tokio::task::spawn_blocking(remember));
-    }
-
-    /// Waits until all that is to be kept has been written down: in a process that is frozen next, what has not may never be.
-    pub async fn settle(&mut self) {
-        if let Some(keeping) = &mut self.keeping {
-            // A panic there costs the next start a download.
-            let _ended = keeping.await;
-        }
-        self.keeping = None;
-    }
-
-    /// Remembers what serves now, so that the next process of this environment can start from it. Returns what is left
-    /// to do: to write down documents and native code.
-    fn served(&mut self, mut next: Next) -> impl FnOnce() + Send + 'static + use<> {
-        let channel = &next.signed.channel;
-        self.serving = channel.sequence;
-        self.side = next.preparation.side().cloned();
-        self.pace.takes_afresh();
-        self.said.clear();
-        let release = channel.serves.as_ref().map(|serves| serves.release.short());
-        let message = format!(
-            "serving {} {}: release {}",
-            self.address(),
-            self.serving,
-            release.unwrap_or_default()
-        );
-        self.with.conditions.log.host(Level::Info, &message);
-        let memory = self.memory();
-        let reader = self.with.reader.clone();
-        let code = next.preparation.let_go(&reader);
-        move || {
-            // The state last: whoever finds it finds what it names.
-            reader.keep();
-            if let Some(keep_code) = code {
-                keep_code();
-            }
-            memory.keep_served(&next.signed);
-        }
     }
 
     fn back(&self, seen: u64, got: u64) -> FollowError {

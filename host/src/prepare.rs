@@ -325,10 +325,11 @@ impl Preparation {
         conditions: &Conditions,
         watched: &[Layer],
     ) -> Result<Guest, Failure> {
+        let linked = self.linked.take();
         let (artifact, parts) = self.parts(conditions, watched)?;
-        match self.linked.take() {
-            Some(linked) if linked.is_for(parts.limits.stack) => Ok(Guest::new(linked, parts)),
-            _ => Ok(Guest::load(engines, &artifact, parts)?),
+        match linked.filter(|linked| linked.is_for(parts.limits.stack)) {
+            Some(linked) => Ok(Guest::new(linked, parts)),
+            None => Ok(Guest::load(engines, &artifact, parts)?),
         }
     }
 

@@ -171,6 +171,7 @@ impl Reader {
         Self {
             store,
             cache: None,
+            unkept: None,
             ..self.clone()
         }
     }
@@ -486,14 +487,30 @@ impl Reader {
         }
     }
 
+    /// Whether something was proven that is not in the cache yet.
+    pub fn has_unkept(&self) -> bool {
+        self.unkept().is_some_and(|unkept| !unkept.is_empty())
+    }
+
     /// Writes down what was proven since this was called last.
     pub fn keep(&self) {
-        let unkept = self.unkept().map(|mut unkept| std::mem::take(&mut *unkept));
-        for (key, bytes) in unkept.into_iter().flatten() {
-            if let Some(cache) = &self.cache {
-                keep(cache, &key, &bytes);
+        let Some(cache) = &self.cache else { return };
+        while let Some((key, bytes)) = self.next_unkept() {
+            keep(cache, &key, &bytes);
+            let mut unkept = self.unkept();
+            let unkept = unkept.as_deref_mut();
+            let kept = unkept.and_then(|unkept| unkept.remove(&key));
+            if kept != Some(bytes) {
+                // Forgotten meanwhile, or proven anew.
+                cache.forget(&key);
             }
         }
+    }
+
+    fn next_unkept(&self) -> Option<(String, Bytes)> {
+        let unkept = self.unkept()?;
+        let (key, bytes) = unkept.first_key_value()?;
+        Some((key.clone(), bytes.clone()))
     }
 
     fn unkept(&self) -> Option<MutexGuard<'_, BTreeMap<String, Bytes>>> {

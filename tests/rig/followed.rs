@@ -197,14 +197,15 @@ impl<'a> Setting<'a> {
         });
         let engines = Arc::new(Engines::start(1).unwrap());
         let guest = runtime().block_on(follower.start(&engines, self.start_time))?;
-        runtime().block_on(follower.settle());
         let host = Host::new(engines, guest, log, 1);
-        Ok(Followed {
+        let mut followed = Followed {
             host,
             follower,
             clock,
             memory,
-        })
+        };
+        followed.settle();
+        Ok(followed)
     }
 
     pub fn start(self) -> Followed {
@@ -255,6 +256,11 @@ impl Followed {
     pub fn look_before(&mut self) {
         let time = PATIENCE;
         runtime().block_on(self.follower.look_before(&self.host, time));
+    }
+
+    /// Has all written down that the next process may start from.
+    pub fn settle(&mut self) {
+        runtime().block_on(self.follower.settle());
     }
 
     /// Looks until a number serves, as many times as a slow machine may need.

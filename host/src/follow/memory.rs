@@ -1,7 +1,9 @@
 //! What a follower keeps in the cache for the next process of its environment: the highest state it has seen, and the one
 //! that served last. Neither ever goes back.
 
+use super::{Follower, Next};
 use crate::address::ChannelName;
+use crate::error::Level;
 use crate::reader::{Reader, SignedChannel};
 use crate::store::Tag;
 
@@ -70,5 +72,66 @@ impl Memory {
             // A full disk costs the next start an answer of the store, and this event nothing.
             let _ = cache.keep(key, text.as_bytes());
         }
+    }
+}
+
+impl Follower {
+    /// Waits for the disk, where that holds up no event and no start. What is written is written in its order: no older state
+    /// comes after a newer one.
+    pub(super) fn keep(&mut self, remember: impl FnOnce() + Send + 'static) {
+        // A panic costs the next start a download.
+        self.keeping = Some(match self.keeping.take() {
+            Some(before) if !before.is_finished() => tokio::spawn(async move {
+                let _ended = before.await;
+                let _ended = tokio::task::spawn_blocking(remember).await;
+            }),
+            _ => tokio::task::spawn_blocking(remember),
+        });
+    }
+
+    /// The same with what was proven and came to nothing: the next try need not ask for it.
+    pub(super) fn keep_proven(&mut self) {
+        if self.with.reader.has_unkept() {
+            let reader = self.with.reader.clone();
+            self.keep(move || reader.keep());
+        }
+    }
+
+    /// Waits until all that is to be kept has been written down: in a process that is frozen next, what has not may never be.
+    /// Can be dropped and asked again.
+    pub async fn settle(&mut self) {
+        if let Some(keeping) = &mut self.keeping {
+            let _ended = keeping.await;
+        }
+        self.keeping = None;
+    }
+
+    /// Remembers what serves now, so that the next process of this environment can start from it: documents, native code, and
+    /// the state that names them.
+    pub(super) fn served(&mut self, mut next: Next) {
+        let channel = &next.signed.channel;
+        self.serving = channel.sequence;
+        self.side = next.preparation.side().cloned();
+        self.pace.takes_afresh();
+        self.said.clear();
+        let release = channel.serves.as_ref().map(|serves| serves.release.short());
+        let message = format!(
+            "serving {} {}: release {}",
+            self.address(),
+            self.serving,
+            release.unwrap_or_default()
+        );
+        self.with.conditions.log.host(Level::Info, &message);
+        let memory = self.memory();
+        let reader = self.with.reader.clone();
+        let code = next.preparation.let_go(&reader);
+        self.keep(move || {
+            reader.keep();
+            if let Some(keep_code) = code {
+                keep_code();
+            }
+            // Last: whoever finds it finds what it names.
+            memory.keep_served(&next.signed);
+        });
     }
 }

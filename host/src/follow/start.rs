@@ -28,6 +28,10 @@ impl Follower {
         time: Duration,
     ) -> Result<Arc<Guest>, Failure> {
         let started = self.first_guest(engines, time).await;
+        if started.is_err() {
+            self.keep_proven();
+            self.settle().await;
+        }
         self.tell_notices();
         started
     }
@@ -53,6 +57,7 @@ impl Follower {
             Ok(guest) => return Ok(guest),
             Err(failure) => failure,
         };
+        self.keep_proven();
         if let Some(next) = &mut self.next {
             // What it came to nothing with serves whoever is next, and takes no memory beside theirs.
             foreseen = foreseen.or_else(|| next.preparation.unforeseen());
@@ -147,8 +152,7 @@ impl Follower {
         overlay::report(&conditions.log, guest.config());
         self.with.watched.serves(layers);
         if let Some(next) = self.next.take() {
-            let remember = self.served(next);
-            self.keep(remember);
+            self.served(next);
         }
         Ok(guest)
     }

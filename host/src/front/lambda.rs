@@ -39,6 +39,9 @@ const TIMER_MAX: Duration = Duration::from_secs(5);
 /// How long registering for a notice of the end may take.
 const NOTICE_TIME: Duration = Duration::from_secs(1);
 
+/// How long a process that ends waits for its disk; after SIGTERM Lambda gives it 300 ms and more.
+const SETTLE_TIME: Duration = Duration::from_millis(200);
+
 /// The longest a Lambda function runs; the caller's deadline is always earlier.
 const TIME_MAX: Duration = Duration::from_secs(900);
 
@@ -148,10 +151,12 @@ async fn serve_from(api: &RuntimeApi, started: Started, concurrency: u32, stop: 
         }
     };
     let beside = futures_util::future::join(state.follow(), waiting);
-    match futures_util::future::select(polling, std::pin::pin!(beside)).await {
+    let ended = match futures_util::future::select(polling, Box::pin(beside)).await {
         Either::Left((ended, _)) => ended,
         Either::Right(((never, _), _)) => match never {},
-    }
+    };
+    state.settle(SETTLE_TIME).await;
+    ended
 }
 
 /// One loop per event that may be handled at once. The first that has to end, or SIGTERM, ends all: the others answer what
@@ -255,13 +260,12 @@ impl Serving {
         }
     }
 
-    /// Before the next event is asked for: what is on its way to the disk gets there.
-    async fn settle(&self) {
-        if self.alone
-            && let Some(follower) = &self.follower
+    /// What is on its way to the disk gets there, if it does within `time`; else it goes on.
+    async fn settle(&self, time: Duration) {
+        if let Some(follower) = &self.follower
             && let Ok(mut follower) = follower.try_lock()
         {
-            follower.settle().await;
+            let _late = tokio::time::timeout(time, follower.settle()).await;
         }
     }
 
@@ -349,9 +353,11 @@ async fn poll_one(api: &RuntimeApi, state: &Serving) -> Ended {
         state.tell_timings();
         state.summarise(&next, &outcome);
         state.look_after(deadline).await;
-        state.settle().await;
         // Lambda freezes the process once it asks for the next event; what was not written then may never be.
         state.host.log().flush();
+        if state.alone {
+            state.settle(left(deadline)).await;
+        }
         drop(arrived);
         if state.host.is_spent() || state.ending.load(Ordering::Relaxed) {
             break Ended::Recycle;

@@ -11,11 +11,17 @@ use crate::limit::STACK;
 use crate::reader::Reader;
 use crate::telemetry::Timings;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::task::JoinHandle;
 
 /// What is being made ready, and may turn out to be of no use.
 #[derive(Debug)]
-pub(crate) struct Foreseen(JoinHandle<Option<Ready>>);
+pub(crate) struct Foreseen {
+    component: Digest,
+    /// Something else turned out to serve.
+    is_unwanted: Arc<AtomicBool>,
+    task: JoinHandle<Option<Ready>>,
+}
 
 #[derive(Debug)]
 struct Ready {
@@ -43,21 +49,29 @@ impl Foreseen {
         let engines = Arc::clone(engines);
         // Nobody waits for this, so it is no phase of the start.
         let timings = Timings::default();
-        Some(Self(tokio::task::spawn_blocking(move || {
-            // Whatever turns out to serve needs it. If it fails, it fails again there, and is told.
-            let _engine = engines.expect(way, &timings);
+        let is_unwanted = Arc::<AtomicBool>::default();
+        let unwanted = Arc::clone(&is_unwanted);
+        let task = tokio::task::spawn_blocking(move || {
             let statement = reader.cached_statement(component, &EngineKey::here(way))?;
             if let Some(memory) = memory {
                 check_memory(&memory, 0, statement.size).ok()?;
             }
             let artifact = reader.copied_artifact(&statement)?;
+            if unwanted.load(Ordering::Relaxed) {
+                return None;
+            }
             let linked = Linked::load(&engines, &artifact, STACK, &timings).ok();
             Some(Ready {
                 statement,
                 artifact,
                 linked,
             })
-        })))
+        });
+        Some(Self {
+            component,
+            is_unwanted,
+            task,
+        })
     }
 
     /// The native code of a statement, linked for the usual stack if it can be; none if another was foreseen, or nothing came
@@ -66,8 +80,12 @@ impl Foreseen {
         &mut self,
         statement: &Statement,
     ) -> Option<(Artifact, Option<Linked>)> {
+        if statement.component != self.component {
+            // Waited for all the same: its memory is gone then.
+            self.is_unwanted.store(true, Ordering::Relaxed);
+        }
         // A panic on that thread leaves the ordinary way.
-        let ready = (&mut self.0).await.ok()??;
+        let ready = (&mut self.task).await.ok()??;
         (ready.statement == *statement).then_some((ready.artifact, ready.linked))
     }
 }
