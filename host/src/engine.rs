@@ -162,8 +162,8 @@ impl Engines {
         ran
     }
 
-    /// Runs a front on the threads of the guests, so that an event needs no other thread's turn to come to its guest and
-    /// back. This thread waits, and watches over guests that nobody can stop.
+    /// Runs a front on the threads of the guests, so that no event has to come from another runtime and go back there. This
+    /// thread waits, and watches over guests that nobody can stop.
     ///
     /// # Errors
     /// [`Code::HostPanic`] when the front panicked.

@@ -68,7 +68,7 @@ class Guest:
             command=["./bootstrap"],
             folder=package,
             deployed=deployed,
-            remark=f"of it the function {size(deployed - host_alone)}",
+            remark=f"({size(deployed - host_alone)} of it the function)",
         )
 
     def _configure(self, package: Path) -> None:

@@ -103,7 +103,7 @@ class Report:
                 number(median(row.cpu)),
                 f"{median(row.rate):,.0f}",
                 beside(median(row.memory) / 2**20, median(base.memory) / 2**20),
-                f"{size(row.subject.deployed)} {row.subject.remark}",
+                f"{size(row.subject.deployed)} {row.subject.remark}".strip(),
             ]
         )
 
