@@ -152,7 +152,15 @@ fn look_that_finds_nothing_new(bencher: Bencher<'_, '_>) {
     shop.deploy("facts", r#"{"v": 1}"#);
     let mut followed = Setting::of(&shop).start();
     let time = std::time::Duration::from_secs(10);
-    bencher.bench_local(|| runtime().block_on(followed.follower.look(&followed.host, time)));
+    s3.forget_requests();
+    let mut looks = 0;
+    bencher.bench_local(|| {
+        // Just when one is due: sooner nobody would ask, much later on a new connection.
+        followed.clock.forward(followed.follower.rest());
+        looks += 1;
+        runtime().block_on(followed.follower.look(&followed.host, time));
+    });
+    assert_eq!(s3.requests().len(), looks, "one request each");
 }
 
 /// From native code in memory to serving: mapped, linked, tried and swapped in.
