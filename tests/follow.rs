@@ -297,21 +297,19 @@ fn what_was_proven_of_a_release_that_did_not_come_is_not_asked_for_again_by_the_
     followed.look();
     assert_eq!(followed.refusals(), ["Crunchbox.StoreDenied"]);
     followed.settle();
-    let asked = || -> Vec<String> {
-        let seen = s3.requests().into_iter();
-        seen.map(|seen| seen.key.rsplit('/').next().unwrap().to_owned())
-            .collect()
-    };
-    // Also where it is a start that came to nothing.
-    for _ in 0..2 {
+    let started = || -> Vec<String> {
         s3.forget_requests();
-        Setting::of(&shop).cache(&folder).start();
-        let asked = asked();
-        assert!(
-            asked.len() == 2 && asked[0] == "live.json" && asked[1].ends_with(".cwasm"),
-            "{asked:?}"
-        );
-    }
+        assert_eq!(Setting::of(&shop).cache(&folder).start().serves(), 1);
+        s3.requests().into_iter().map(|seen| seen.key).collect()
+    };
+    let only_code = |asked: &[String]| asked.len() == 2 && asked[1].ends_with(".cwasm");
+    let asked = started();
+    assert!(only_code(&asked), "kept after a look: {asked:?}");
+    shop.promote(&shop.release("echo", r#"{"v": 3}"#));
+    let asked = started();
+    assert!(asked.len() > 2, "another release: {asked:?}");
+    let asked = started();
+    assert!(only_code(&asked), "kept after a start: {asked:?}");
 }
 
 #[test]

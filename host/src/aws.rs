@@ -17,13 +17,12 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
-use std::future::Future;
-use std::pin::Pin;
+use futures_util::future::BoxFuture;
 
 /// Reads what AWS's own tools are set to. The future lies on the heap, and comes from a frame that is gone before it runs: it has
 /// 11 kB, which each event and each start would carry along otherwise, though few have a use for it.
 #[inline(never)]
-pub(crate) fn load(loader: ConfigLoader) -> Pin<Box<dyn Future<Output = SdkConfig> + Send>> {
+pub(crate) fn load(loader: ConfigLoader) -> BoxFuture<'static, SdkConfig> {
     Box::pin(loader.load())
 }
 

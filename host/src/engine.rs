@@ -198,8 +198,8 @@ impl Engines {
     ///
     /// # Errors
     /// [`EngineError`].
-    pub(crate) fn expect(&self, way: Interruption, timings: &Timings) -> Result<(), EngineError> {
-        self.pool(way, timings).map(drop)
+    pub(crate) fn expect(&self, way: Interruption) -> Result<(), EngineError> {
+        self.pool(way, &self.timings).map(drop)
     }
 
     fn pool(&self, way: Interruption, timings: &Timings) -> Result<Option<Engine>, EngineError> {

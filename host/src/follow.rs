@@ -486,6 +486,35 @@ impl Follower {
         Ok(Swapped::Done)
     }
 
+    /// Remembers what serves now, so that the next process of this environment can start from it: documents, native code, and
+    /// the state that names them.
+    fn served(&mut self, mut next: Next) {
+        let channel = &next.signed.channel;
+        self.serving = channel.sequence;
+        self.side = next.preparation.side().cloned();
+        self.pace.takes_afresh();
+        self.said.clear();
+        let release = channel.serves.as_ref().map(|serves| serves.release.short());
+        let message = format!(
+            "serving {} {}: release {}",
+            self.address(),
+            self.serving,
+            release.unwrap_or_default()
+        );
+        self.with.conditions.log.host(Level::Info, &message);
+        let memory = self.memory();
+        let reader = self.with.reader.clone();
+        let code = next.preparation.let_go(&reader);
+        self.keep(move || {
+            reader.keep();
+            if let Some(keep_code) = code {
+                keep_code();
+            }
+            // Last: whoever finds it finds what it names.
+            memory.keep_served(&next.signed);
+        });
+    }
+
     fn back(&self, seen: u64, got: u64) -> FollowError {
         FollowError::Back {
             channel: self.address(),

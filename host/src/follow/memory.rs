@@ -1,9 +1,8 @@
 //! What a follower keeps in the cache for the next process of its environment: the highest state it has seen, and the one
 //! that served last. Neither ever goes back.
 
-use super::{Follower, Next};
+use super::Follower;
 use crate::address::ChannelName;
-use crate::error::Level;
 use crate::reader::{Reader, SignedChannel};
 use crate::store::Tag;
 
@@ -104,34 +103,5 @@ impl Follower {
             let _ended = keeping.await;
         }
         self.keeping = None;
-    }
-
-    /// Remembers what serves now, so that the next process of this environment can start from it: documents, native code, and
-    /// the state that names them.
-    pub(super) fn served(&mut self, mut next: Next) {
-        let channel = &next.signed.channel;
-        self.serving = channel.sequence;
-        self.side = next.preparation.side().cloned();
-        self.pace.takes_afresh();
-        self.said.clear();
-        let release = channel.serves.as_ref().map(|serves| serves.release.short());
-        let message = format!(
-            "serving {} {}: release {}",
-            self.address(),
-            self.serving,
-            release.unwrap_or_default()
-        );
-        self.with.conditions.log.host(Level::Info, &message);
-        let memory = self.memory();
-        let reader = self.with.reader.clone();
-        let code = next.preparation.let_go(&reader);
-        self.keep(move || {
-            reader.keep();
-            if let Some(keep_code) = code {
-                keep_code();
-            }
-            // Last: whoever finds it finds what it names.
-            memory.keep_served(&next.signed);
-        });
     }
 }

@@ -129,7 +129,7 @@ impl Follower {
         let meanwhile = async {
             timings.mark("request to the store made");
             // If it fails, it fails again where it is needed, and says so there.
-            way.map(|way| engines.expect(way, &timings))
+            way.map(|way| engines.expect(way))
         };
         let (asked, _made) = join(self.ask(time), meanwhile).await;
         asked?;
